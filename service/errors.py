@@ -1,0 +1,144 @@
+"""Every reason to refuse a request: its status, its public sentence, its headers."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a rate limit has left for the one who asks: attempts, and the time until one comes back."""
+
+    limit: int
+    window: timedelta
+    remaining: int
+    reset: timedelta
+
+
+class Refusal(Exception):
+    """A request ends here, for a reason that the client may know."""
+
+    status = 500
+    message = "Server Error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.message)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+    @property
+    def body(self) -> dict[str, object]:
+        return {"message": str(self)}
+
+
+class BadJson(Refusal):
+    status = 400
+    message = "The body is not valid JSON."
+
+
+class UnsupportedMediaType(Refusal):
+    status = 415
+    message = "Send the body as application/json."
+
+
+class Invalid(Refusal):
+    """The body can be read, but some fields cannot be accepted."""
+
+    status = 422
+
+    def __init__(self, errors: Mapping[str, list[str]]) -> None:
+        sentences = [sentence for field in errors.values() for sentence in field]
+        more = len(sentences) - 1
+        tail = "" if more == 0 else f" (and {more} more error{'s' if more > 1 else ''})"
+        super().__init__(sentences[0] + tail)
+        self.errors = dict(errors)
+
+    @property
+    def body(self) -> dict[str, object]:
+        return {"message": str(self), "errors": self.errors}
+
+
+class Unauthenticated(Refusal):
+    """No token, or one that is not good (any more)."""
+
+    status = 401
+    message = "Unauthenticated."
+
+    def __init__(self, *, token_sent: bool = True) -> None:
+        super().__init__()
+        self.token_sent = token_sent
+
+    @property
+    def headers(self) -> dict[str, str]:
+        # An error code only where a token was sent (RFC 6750 section 3.1).
+        error = ', error="invalid_token"' if self.token_sent else ""
+        return {"WWW-Authenticate": f'Bearer realm="backoffice"{error}'}
+
+
+class CredentialsRefused(Refusal):
+    """Unknown, wrong, disabled, badly hashed: one answer for all of them."""
+
+    status = 401
+    message = "These credentials do not match our records."
+
+    def __init__(self, budget: Budget | None) -> None:
+        super().__init__()
+        self.budget = budget
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="backoffice"'}
+
+
+class NotFound(Refusal):
+    status = 404
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"The route {path} could not be found.")
+
+
+class TooManyAttempts(Refusal):
+    """The login limit is spent; whether the password was right was not looked at."""
+
+    status = 429
+
+    def __init__(self, budget: Budget, retry_after: timedelta) -> None:
+        self.seconds = max(1, math.ceil(retry_after.total_seconds()))
+        self.budget = budget
+        super().__init__(f"Too many login attempts. Please try again in {self.seconds} seconds.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.seconds)}
+
+    @property
+    def body(self) -> dict[str, object]:
+        return {"message": str(self), "errors": {"user": [str(self)]}}
+
+
+class ServiceUnavailable(Refusal):
+    status = 503
+    message = "Service Unavailable"
+
+    def __init__(self, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__()
+        self.seconds = max(1, math.ceil(retry_after.total_seconds()))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.seconds)}
+
+
+class RedisUnavailable(ServiceUnavailable):
+    """Redis did not answer in time, or not with what was asked for."""
+
+
+class DatabaseUnavailable(ServiceUnavailable):
+    """The database did not answer in time, or not with what was asked for."""
+
+
+class Overloaded(ServiceUnavailable):
+    """More passwords wait for their hash than could be hashed within the login deadline."""

@@ -1,0 +1,33 @@
+"""Let pages of allowed origins read the answers."""
+
+from dataclasses import dataclass
+
+from sanic import HTTPResponse, Request
+
+_EXPOSED = (
+    "Retry-After, RateLimit, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset,"
+    " X-Request-ID"
+)
+_ALLOWED = "Accept, Authorization, Content-Type, X-Request-ID"
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Never credentials: the token travels in a header, so no cookie of a visitor is ever involved."""
+
+    origins: tuple[str, ...]
+
+    def mark(self, request: Request, response: HTTPResponse) -> None:
+        """Add the headers for an allowed origin, to errors as well; an unknown origin is never reflected."""
+        if not self.origins:
+            return
+        response.headers["Vary"] = "Origin"
+        origin = request.headers.get("origin")
+        if origin is None or not ("*" in self.origins or origin in self.origins):
+            return
+        response.headers["Access-Control-Allow-Origin"] = "*" if "*" in self.origins else origin
+        response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+        if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
+            response.headers["Access-Control-Allow-Headers"] = _ALLOWED
+            response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
+            response.headers["Access-Control-Max-Age"] = "600"

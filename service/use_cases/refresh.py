@@ -1,0 +1,26 @@
+"""Exchange a token for a later one of the same session."""
+
+from dataclasses import dataclass
+
+from service.clock import Clock
+from service.stores.minting import Mint
+from service.telemetry import events
+from service.uncancelled import uncancelled
+from service.use_cases.authenticate import Principal
+from service.use_cases.hand_out import HandOut
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    mint: Mint
+    hand_out: HandOut
+    clock: Clock
+
+    async def __call__(self, principal: Principal) -> str:
+        """Return a new token; the old one runs out by itself. Raises Unauthenticated at the absolute end."""
+        return await uncancelled(self._refresh(principal))
+
+    async def _refresh(self, principal: Principal) -> str:
+        minted = await self.mint.extend_session(principal.user_id, principal.sid, self.clock())
+        events.record("token_refreshed", user_id=principal.user_id, sid=events.short(principal.sid))
+        return await self.hand_out(minted)
