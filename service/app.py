@@ -1,6 +1,7 @@
 """Wire Sanic: the routes, one hook before every request and one after it."""
 
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 from sanic import HTTPResponse, Request, Sanic
@@ -24,6 +25,7 @@ _RESPONSE_TIMEOUT_SECONDS = 30
 _REQUEST_TIMEOUT_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 75
 
+_DOCS_PAGE = Path(__file__).parent / "routes" / "docs.html"
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -43,6 +45,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> Sanic[Any, Any]:
         KEEP_ALIVE_TIMEOUT=_KEEP_ALIVE_SECONDS,
         GRACEFUL_SHUTDOWN_TIMEOUT=settings.shutdown_grace.total_seconds(),
         ACCESS_LOG=False,
+        MOTD=False,
     )
     app.ctx.draining = False
     _describe(app)
@@ -61,7 +64,10 @@ def _describe(app: Sanic[Any, Any]) -> None:
         config={
             "OAS_URL_PREFIX": "/docs",
             "OAS_URI_TO_JSON": "/openapi.json",
-            "OAS_UI_REDOC": False,  # these two load their pages from a content delivery network
+            # Both of its pages load from a content delivery network: the first is replaced by our own.
+            "OAS_UI_DEFAULT": "redoc",
+            "OAS_PATH_TO_REDOC_HTML": str(_DOCS_PAGE),
+            "OAS_URI_TO_REDOC": "/index.html",
             "OAS_UI_SWAGGER": False,
             "CORS": False,
             "CORS_AUTOMATIC_OPTIONS": False,
