@@ -16,7 +16,9 @@ class Backoffice:
         self._session = session
         self._base = base
 
-    async def request(self, method: str, path: str, token: str | None = None, **options: Any) -> httpx.Response:
+    async def request(
+        self, method: str, path: str, token: str | None = None, **options: Any
+    ) -> httpx.Response:
         headers = dict(options.pop("headers", None) or {})
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"

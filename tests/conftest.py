@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,14 +68,11 @@ def settings(stores: Stores, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def start(
-    loop: asyncio.AbstractEventLoop, sanic_client: Any, settings: Settings, clock: FakeClock
-) -> Callable[..., "Running"]:
+def start(sanic_client: Any, settings: Settings, clock: FakeClock) -> "Start":
     """Start the service on a real socket, with the settings changed as a test wants them."""
 
-    def start_with(**changes: Any) -> Running:
-        app = create_app(replace(settings, **changes), clock)
-        return Running(loop, loop.run_until_complete(sanic_client(app)))
+    async def start_with(**changes: Any) -> Running:
+        return Running(await sanic_client(create_app(replace(settings, **changes), clock)))
 
     return start_with
 
@@ -83,24 +80,21 @@ def start(
 class Running:
     """A service that runs on the test's own loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, client: Any) -> None:
+    def __init__(self, client: Any) -> None:
         self.app: Sanic[Any, Any] = sanic_server.app_of(client)
         self.url = f"http://{client.host}:{client.port}"
         self.client = Backoffice(client.session, self.url)
         self.use_cases: UseCases = self.app.ctx.use_cases
-        self._loop = loop
 
-    def create_user(self, user: str, password: str) -> int:
-        """Create a user whose password need not pass the policy; return her id."""
-        create = self.use_cases.manage_users._create(user, user.title(), password, "test")
-        return self._loop.run_until_complete(create).id
+
+Start = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
-def service(start: Callable[..., Running]) -> Running:
+def service(loop: asyncio.AbstractEventLoop, start: Start) -> Running:
     """The service as most tests want it: one user, causas, whose password is PASSWORD."""
-    running = start()
-    running.create_user("causas", PASSWORD)
+    running: Running = loop.run_until_complete(start())
+    loop.run_until_complete(running.use_cases.manage_users.create("causas", "Causas", PASSWORD, by="test"))
     return running
 
 

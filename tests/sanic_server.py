@@ -1,6 +1,5 @@
 """Let pytest-sanic 1.9.1 start Sanic 25: it was written for an older way of making a server."""
 
-import asyncio
 import socket
 from typing import Any
 
@@ -30,7 +29,7 @@ class Server(pytest_sanic.utils.TestServer):  # type: ignore[misc]
         self.server.server.close()
         for connection in tuple(self.server.connections):
             connection.abort()
-        await asyncio.sleep(0)
+        await self.server.server.wait_closed()
         await self.server.after_stop()
 
 

@@ -65,7 +65,8 @@ def wanted() -> tuple[str | None, str | None]:
 
 def describe() -> str:
     database, redis = wanted()
-    return f"stores: {'PostgreSQL' if database else 'SQLite'} and {'a Redis server' if redis else 'embedded Redis'}"
+    names = "PostgreSQL" if database else "SQLite", "a Redis server" if redis else "embedded Redis"
+    return f"stores: {' and '.join(names)}"
 
 
 @contextmanager

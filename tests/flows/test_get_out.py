@@ -119,7 +119,9 @@ async def test_a_logout_beside_a_refresh_leaves_nothing_alive(client: Backoffice
         assert (await client.who_am_i(token)).status_code == 401
 
 
-async def test_a_new_password_set_by_an_operator_ends_every_session(service: Running, client: Backoffice) -> None:
+async def test_a_new_password_set_by_an_operator_ends_every_session(
+    service: Running, client: Backoffice
+) -> None:
     token = await client.token()
 
     ended = await service.use_cases.manage_users.set_password("causas", PASSWORD + "!", by="test")

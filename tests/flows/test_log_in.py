@@ -8,7 +8,7 @@ from tortoise.expressions import F
 
 from models import IssuedToken, Session, User
 from tests.backoffice import AUTH, PASSWORD, Backoffice
-from tests.conftest import FakeClock, Running
+from tests.conftest import FakeClock, Running, Start
 
 REFUSED = {"message": "These credentials do not match our records."}
 
@@ -73,7 +73,7 @@ async def test_a_disabled_user_is_refused_in_the_same_words(service: Running, cl
     assert (answer.status_code, answer.json()) == (401, REFUSED)
 
 
-@pytest.mark.parametrize("spelling", ["CAUSAS", "  causas ", "\uff43\uff41\uff55\uff53\uff41\uff53"])  # noqa: RUF001
+@pytest.mark.parametrize("spelling", ["CAUSAS", "  causas ", "\uff43\uff41\uff55\uff53\uff41\uff53"])
 async def test_spellings_of_one_name_are_one_user(client: Backoffice, spelling: str) -> None:
     answer = await client.log_in(spelling)
 
@@ -129,8 +129,8 @@ async def test_a_success_forgets_the_failures_before_it(client: Backoffice) -> N
     assert [answer.status_code for answer in answers] == [401] * 5
 
 
-async def test_the_limit_can_be_switched_off(start: object) -> None:
-    running = start(limit_login=None)  # type: ignore[operator]
+async def test_the_limit_can_be_switched_off(start: Start) -> None:
+    running = await start(limit_login=None)
 
     answers = [await running.client.log_in(password="wrong") for _ in range(7)]
 
@@ -144,7 +144,7 @@ async def test_a_password_changed_while_its_hash_was_computed_gets_nobody_in(
     run = type(service.use_cases.log_in.verify_password.hashing).run
 
     async def slow(pool: object, compute: object, *arguments: object) -> object:
-        result = await run(pool, compute, *arguments)  # type: ignore[arg-type]
+        result: object = await run(pool, compute, *arguments)  # type: ignore[arg-type]
         await User.filter(user_key="causas").update(session_version=F("session_version") + 1)
         return result
 
@@ -156,7 +156,9 @@ async def test_a_password_changed_while_its_hash_was_computed_gets_nobody_in(
     assert await Session.all().count() == 0
 
 
-async def test_an_imported_laravel_hash_verifies_and_is_upgraded(service: Running, client: Backoffice) -> None:
+async def test_an_imported_laravel_hash_verifies_and_is_upgraded(
+    service: Running, client: Backoffice
+) -> None:
     laravel = "$2y$10$92IXUNpkjO0rOQ5byMi.Ye4oKoEa3Ro9llC/.og/at2.uheWG/igi"  # "password", in every Laravel
     await User.filter(user_key="causas").update(password_hash=laravel)
 
@@ -172,8 +174,10 @@ async def test_an_imported_laravel_hash_verifies_and_is_upgraded(service: Runnin
     assert (await client.log_in(password="password")).status_code == 200
 
 
-async def test_the_oldest_session_makes_room_for_a_login_beyond_the_cap(start: object, clock: FakeClock) -> None:
-    running = start(sessions_per_user=2)  # type: ignore[operator]
+async def test_the_oldest_session_makes_room_for_a_login_beyond_the_cap(
+    start: Start, clock: FakeClock
+) -> None:
+    running = await start(sessions_per_user=2)
     await running.use_cases.manage_users.create("causas", "Causas", PASSWORD, by="test")
     client = running.client
     tokens = []
@@ -186,7 +190,9 @@ async def test_the_oldest_session_makes_room_for_a_login_beyond_the_cap(start: o
     assert statuses == [401, 200, 200]
 
 
-async def test_the_published_demo_password_opens_nothing_on_servers(service: Running, client: Backoffice) -> None:
+async def test_the_published_demo_password_opens_nothing_on_servers(
+    service: Running, client: Backoffice
+) -> None:
     await User.filter(user_key="causas").update(
         password_hash=service.use_cases.manage_users.passwords.hash("causas123")
     )

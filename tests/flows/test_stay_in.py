@@ -41,7 +41,9 @@ async def test_a_token_ends_with_its_time(client: Backoffice, clock: FakeClock) 
     assert answer.status_code == 401
 
 
-async def test_a_refresh_gives_another_token_of_the_same_session(client: Backoffice, clock: FakeClock) -> None:
+async def test_a_refresh_gives_another_token_of_the_same_session(
+    client: Backoffice, clock: FakeClock
+) -> None:
     old = await client.token()
     clock.advance(hours=7)
 
@@ -127,8 +129,8 @@ async def test_fifty_sessions_make_a_page(service: Running, client: Backoffice, 
     token = await client.token()
     model = await Session.all().first()
     assert model is not None
-    rows = [Session(**{**dict(model), "id": f"{n:032x}", "user_id": model.user_id}) for n in range(60)]
-    await Session.bulk_create(rows)
+    for number in range(60):
+        await model.clone(pk=f"{number:032x}").save(force_create=True)
 
     answer = await client.sessions(token, page=2)
 
@@ -158,4 +160,6 @@ async def test_a_strangers_session_and_none_at_all_look_alike(service: Running, 
 
     for answer, sid in ((stranger, theirs), (nobody, "0" * 32)):
         assert answer.status_code == 404
-        assert answer.json() == {"message": f"The route v1/backoffice/auth/sessions/{sid} could not be found."}
+        assert answer.json() == {
+            "message": f"The route v1/backoffice/auth/sessions/{sid} could not be found."
+        }
