@@ -9,7 +9,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 from tortoise import Tortoise
-from tortoise.exceptions import DBConnectionError, OperationalError, TransactionManagementError
+from tortoise.exceptions import (
+    DBConnectionError,
+    IntegrityError,
+    OperationalError,
+    TransactionManagementError,
+)
 from tortoise.transactions import in_transaction
 
 from models import APPS
@@ -73,6 +78,8 @@ class Database:
             raise DatabaseUnavailable
         try:
             return task.result()
+        except IntegrityError:
+            raise  # an OperationalError to Tortoise, but the database's answer, not its absence
         except _FAULTS as error:
             raise DatabaseUnavailable from error
 
