@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sanic import Sanic
 
 from service.app import create_app
 from service.settings import Settings
@@ -81,10 +80,8 @@ class Running:
     """A service that runs on the test's own loop."""
 
     def __init__(self, client: Any) -> None:
-        self.app: Sanic[Any, Any] = sanic_server.app_of(client)
-        self.url = f"http://{client.host}:{client.port}"
-        self.client = Backoffice(client.session, self.url)
-        self.use_cases: UseCases = self.app.ctx.use_cases
+        self.client = Backoffice(client.session, f"http://{client.host}:{client.port}")
+        self.use_cases: UseCases = client.app.ctx.use_cases
 
 
 Start = Callable[..., Awaitable[Running]]

@@ -1,7 +1,6 @@
 """Let pytest-sanic 1.9.1 start Sanic 25: it was written for an older way of making a server."""
 
 import socket
-from typing import Any
 
 import pytest_sanic.utils
 from sanic import Sanic
@@ -37,7 +36,3 @@ def install() -> None:
     """Make `sanic_client` use it."""
     Sanic.test_mode = True
     pytest_sanic.utils.TestServer = Server
-
-
-def app_of(client: Any) -> Sanic[Any, Any]:
-    return client.app  # type: ignore[no-any-return]
