@@ -13,6 +13,8 @@ class LoginFailures(Model):
     account = fields.CharField(max_length=32, primary_key=True)
     consecutive = fields.IntField(default=0)
     blocked_until = fields.DatetimeField(null=True)
+    # Blocks since the last success: each is twice as long as the one before.
+    blocks = fields.IntField(default=0)
     updated_at = fields.DatetimeField(auto_now=True)
 
     class Meta:

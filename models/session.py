@@ -29,10 +29,17 @@ class Session(Model):
     revoked_at = fields.DatetimeField(null=True)
     revoked_by = fields.CharField(max_length=100, null=True)
     revoked_why = fields.CharField(max_length=40, null=True)
+    # Which change it was that revoked the session, so that a process can ask what is new (see Changes). Null
+    # as well where the user's session version was raised instead: that kills all her sessions at once.
+    revoked_change = fields.BigIntField(null=True)
 
     class Meta:
         table = "sessions"
-        indexes = (Index(fields=("user_id", "started_at")), Index(fields=("expires_at",)))
+        indexes = (
+            Index(fields=("user_id", "started_at")),
+            Index(fields=("expires_at",)),
+            Index(fields=("revoked_change",)),
+        )
 
 
 class IssuedToken(Model):
