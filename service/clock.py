@@ -10,5 +10,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def from_unix(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def rfc3339(at: datetime) -> str:
+    """Write a time as the contract does: UTC, whole seconds, a Z."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a rate limit has left for the one who asks: attempts, and the time until one comes back."""
 
+class Budget(msgspec.Struct, frozen=True):
+    """What a rate limit has left for the one who asks, and how long until it is untouched again."""
+
+    policy: str
     limit: int
     window: timedelta
     remaining: int
@@ -21,6 +22,7 @@ class Refusal(Exception):
 
     status = 500
     message = "Server Error"
+    budget: Budget | None = None  # of the limit that the refused request was charged to
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.message)
@@ -32,6 +34,10 @@ class Refusal(Exception):
     @property
     def body(self) -> dict[str, object]:
         return {"message": str(self)}
+
+
+class CannotBeDone(Exception):
+    """What an operator asked for cannot be done; the text is one sentence."""
 
 
 class BadJson(Refusal):
@@ -78,6 +84,14 @@ class Unauthenticated(Refusal):
         return {"WWW-Authenticate": f'Bearer realm="backoffice"{error}'}
 
 
+class ClientRefused(Unauthenticated):
+    """No client credentials, or none that were set: one answer for all of them."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Basic realm="backoffice"'}
+
+
 class CredentialsRefused(Refusal):
     """Unknown, wrong, disabled, badly hashed: one answer for all of them."""
 
@@ -105,7 +119,7 @@ class TooManyAttempts(Refusal):
 
     status = 429
 
-    def __init__(self, budget: Budget, retry_after: timedelta) -> None:
+    def __init__(self, budget: Budget | None, retry_after: timedelta) -> None:
         self.seconds = max(1, math.ceil(retry_after.total_seconds()))
         self.budget = budget
         super().__init__(f"Too many login attempts. Please try again in {self.seconds} seconds.")
@@ -117,6 +131,22 @@ class TooManyAttempts(Refusal):
     @property
     def body(self) -> dict[str, object]:
         return {"message": str(self), "errors": {"user": [str(self)]}}
+
+
+class TooManyRequests(Refusal):
+    """The rate limit of a session or a network is spent."""
+
+    status = 429
+    message = "Too Many Attempts."
+
+    def __init__(self, budget: Budget, retry_after: timedelta) -> None:
+        self.seconds = max(1, math.ceil(retry_after.total_seconds()))
+        self.budget = budget
+        super().__init__()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.seconds)}
 
 
 class ServiceUnavailable(Refusal):
@@ -138,6 +168,18 @@ class RedisUnavailable(ServiceUnavailable):
 
 class DatabaseUnavailable(ServiceUnavailable):
     """The database did not answer in time, or not with what was asked for."""
+
+
+class DatabaseRefused(DatabaseUnavailable):
+    """The database answered that it cannot do this: locked, full, read-only, a table is missing.
+
+    To a client it is as good as absent. An operator hears its words, which hold no value.
+    """
+
+    def __init__(self, words: str, *, pending: bool) -> None:
+        super().__init__()
+        self.words = words
+        self.pending = pending  # what is missing, a migration would bring
 
 
 class Overloaded(ServiceUnavailable):

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ _RSA_MIN_BITS = 2048
 class SigningKey:
     kid: str
     algorithm: str
-    verifying: Any = field(repr=False)  # what PyJWT takes for the algorithm
+    verifying: Any = field(repr=False)  # what PyJWT's algorithm takes
     signing: Any = field(repr=False)  # likewise; None: the public half only, kept to verify
     secret: bytes = field(repr=False)  # private material, to derive other keys from
 
@@ -46,20 +46,41 @@ class KeyRing:
     @classmethod
     def from_jwks(cls, text: str) -> Self:
         """Make a ring of a JWK Set (RFC 7517): HS256, RS256, ES256 or EdDSA keys, each with a `kid`."""
+        # The chains are cut on purpose: the text of these errors may quote key material.
         try:
-            return cls([_from_jwk(jwk) for jwk in json.loads(text)["keys"]])
-        except (ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
-            # The chain is cut on purpose: the text of these errors may quote key material.
-            raise SettingsError(
-                f"JWT_KEYS must be a JWK Set of HS256, RS256, ES256 or EdDSA keys ({type(error).__name__})."
-            ) from None
+            jwks = list(json.loads(text)["keys"])
+        except ValueError:
+            raise _no_set("it is not JSON") from None
+        except (KeyError, TypeError):
+            raise _no_set("it is no object with a list of keys") from None
+        return cls([_read(jwk, number) for number, jwk in enumerate(jwks, 1)])
+
+    def __iter__(self) -> Iterator[SigningKey]:
+        return iter(self._by_kid.values())
 
     def get(self, kid: str) -> SigningKey | None:
         return self._by_kid.get(kid)
 
-    def derive(self, purpose: str) -> bytes:
-        """Return 32 secret bytes for another purpose, the same in every process that shares the first key."""
-        return hmac.digest(self.signing_key.secret, b"backoffice " + purpose.encode(), hashlib.sha256)
+    def derive(self, purpose: str) -> list[bytes]:
+        """Return 32 secret bytes for another purpose from each private key, in the order of the ring."""
+        secrets = (key.secret for key in self._by_kid.values() if key.secret)
+        return [hmac.digest(secret, b"backoffice " + purpose.encode(), hashlib.sha256) for secret in secrets]
+
+
+def _read(jwk: object, number: int) -> SigningKey:
+    if not isinstance(jwk, dict):
+        raise _no_set(f"key {number} is no object")
+    for name in ("kty", "kid"):
+        if name not in jwk:
+            raise _no_set(f"key {number} has no {name}")
+    try:
+        return _from_jwk(jwk)
+    except (ValueError, KeyError, TypeError, jwt.PyJWTError):
+        raise _no_set(f"key {number} cannot be read") from None
+
+
+def _no_set(why: str) -> SettingsError:
+    return SettingsError(f"JWT_KEYS must be a JWK Set of HS256, RS256, ES256 or EdDSA keys: {why}.")
 
 
 def _from_jwk(jwk: dict[str, Any]) -> SigningKey:
@@ -76,6 +97,8 @@ def _from_jwk(jwk: dict[str, Any]) -> SigningKey:
         return SigningKey(kid, algorithm, key, key, key)
     if algorithm == "RS256" and key.key_size < _RSA_MIN_BITS:
         raise SettingsError(f"JWT_KEYS: key {kid} is too short: at least {_RSA_MIN_BITS} bits, please.")
+    if algorithm == "ES256" and key.curve.name != "secp256r1":
+        raise SettingsError(f"JWT_KEYS: key {kid} is on another curve than P-256, the one of ES256.")
     if "d" not in jwk:
         return SigningKey(kid, algorithm, key, None, b"")
     return SigningKey(kid, algorithm, key.public_key(), key, str(jwk["d"]).encode())

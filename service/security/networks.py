@@ -4,8 +4,9 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Self
 
-# One subscriber usually holds a whole /64 and can take any address in it.
+# One subscriber usually holds a whole /64 and can take any address in it; many are given a /48.
 _IPV6_PREFIX = 64
+_IPV6_WIDE_PREFIX = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class Client:
 
     address: str
     network: str
+    wide_network: str | None = None  # the IPv6 /48 around it; None for IPv4
     agent: str = ""
 
     @classmethod
@@ -26,6 +28,9 @@ class Client:
         if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
             ip = ip.ipv4_mapped
         if isinstance(ip, ipaddress.IPv4Address):
-            return cls(str(ip), str(ip), agent)
-        network = ipaddress.ip_network((ip, _IPV6_PREFIX), strict=False)
-        return cls(str(ip), str(network), agent)
+            return cls(str(ip), str(ip), None, agent)
+        return cls(str(ip), _around(ip, _IPV6_PREFIX), _around(ip, _IPV6_WIDE_PREFIX), agent)
+
+
+def _around(ip: ipaddress.IPv6Address, prefix: int) -> str:
+    return str(ipaddress.ip_network((ip, prefix), strict=False))

@@ -11,9 +11,12 @@ import bcrypt
 # passlib's public format: bcrypt over an HMAC-SHA256 keyed with the salt. There is no 72-byte limit, and a
 # leaked plain SHA-256 cannot be tried against it ("shucking").
 # https://passlib.readthedocs.io/en/stable/lib/passlib.hash.bcrypt_sha256.html
-_OURS = re.compile(r"\$bcrypt-sha256\$v=2,t=2b,r=(\d{1,2})\$([./A-Za-z0-9]{22})\$([./A-Za-z0-9]{31})")
+# A salt has 128 bits: of its 22nd character two count, and bcrypt takes no others to be set.
+_OURS = re.compile(
+    r"\$bcrypt-sha256\$v=2,t=2b,r=([0-9]{1,2})\$([./A-Za-z0-9]{21}[.Oeu])\$([./A-Za-z0-9]{31})"
+)
 # What PHP, Laravel and other bcrypts wrote.
-_PLAIN = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
+_PLAIN = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _BCRYPT_MAX_BYTES = 72
 # Above 16 a single guess would occupy the thread for seconds: such a hash is as good as malformed.
 _COST_MIN, _COST_MAX = 4, 16
@@ -37,10 +40,14 @@ class Passwords:
         A refusal takes as long as one hash at the current cost, whatever the reason for it, so its time does
         not tell an unknown account from a wrong password or from an imported, cheaper hash.
         """
-        stored_cost = _cost(stored)
-        if stored is not None and stored_cost is not None and _matches(password, stored):
+        cost = _cost(stored)
+        if stored is None or cost is None:
+            # Through the very same lines, which cost microseconds beside the hash as well.
+            _matches(password, self._decoy)
+            return False
+        if _matches(password, stored):
             return True
-        self._spend_the_rest(stored_cost)
+        self._spend_the_rest(cost)
         return False
 
     def needs_rehash(self, stored: str) -> bool:
@@ -48,10 +55,19 @@ class Passwords:
         match = _OURS.fullmatch(stored)
         return match is None or int(match[1]) != self.cost
 
-    def _spend_the_rest(self, spent: int | None) -> None:
+    @property
+    def _decoy(self) -> str:
+        return f"$bcrypt-sha256$v=2,t=2b,r={self.cost}${'.' * 22}${'.' * 31}"
+
+    def _spend_the_rest(self, spent: int) -> None:
         """Top up the time already spent at a cheaper cost: 2^n = 2^m + 2^m + 2^(m+1) + … + 2^(n-1)."""
-        for cost in range(spent, self.cost) if spent is not None else (self.cost,):
+        for cost in range(spent, self.cost):
             bcrypt.hashpw(b"decoy", bcrypt.gensalt(cost))
+
+
+def is_well_formed(stored: str) -> bool:
+    """Whether a hash from elsewhere can verify at all: ours, or bcrypt's at a cost that one can wait for."""
+    return _cost(stored) is not None
 
 
 def _cost(stored: str | None) -> int | None:
@@ -67,6 +83,8 @@ def _matches(password: str, stored: str) -> bool:
         cost, salt, digest = ours.groups()
         found = bcrypt.hashpw(_prehash(password, salt), f"$2b${int(cost):02}${salt}".encode())
         return hmac.compare_digest(found[29:], digest.encode())
+    # For its time alone: microseconds less would tell that a hash is an imported one, and so exists.
+    _prehash(password, stored[7:29])
     # PHP cuts at 72 bytes, and takes no NUL; bcrypt 5 raises above 72 and would stop at the NUL.
     secret = password.encode()
     matches = bcrypt.checkpw(secret[:_BCRYPT_MAX_BYTES].replace(b"\0", b"\xff"), stored.encode())
