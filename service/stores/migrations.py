@@ -2,18 +2,20 @@
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 from tortoise import Tortoise
-from tortoise.migrations.api import migrate as tortoise_migrate
+from tortoise.connection import get_connection
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from models import APPS
-from service.errors import DatabaseUnavailable
-from service.stores.database import connection, postgres_credentials
+from service.errors import CannotBeDone, DatabaseRefused
+from service.stores.database import GONE, REFUSED, unavailable
+from service.stores.database_url import connection, postgres_credentials
 
 # Any number will do, as long as nobody else takes this one: "backoffice" in a telephone's letters.
 _ADVISORY_LOCK = 2_225_633_423
@@ -22,8 +24,9 @@ _STATEMENT_TIMEOUT = timedelta(minutes=30)
 
 
 async def migrate(url: str, timeout: timedelta) -> list[str]:
-    """Apply what is pending and return the names; raise DatabaseUnavailable if it cannot be reached.
+    """Apply what is pending and return the names.
 
+    Raises DatabaseUnavailable if it cannot be reached, CannotBeDone if it does not let the schema be changed.
     Safe when several processes begin at once: they take turns, and the later ones find nothing to do.
     """
     applied: list[str] = []
@@ -34,14 +37,35 @@ async def migrate(url: str, timeout: timedelta) -> list[str]:
 
     try:
         async with _only_one(url, timeout):
-            config = {"connections": {"default": connection(url, _STATEMENT_TIMEOUT)}, "apps": APPS}
             try:
-                await tortoise_migrate(config=config, progress=note, direction="forward")
+                await _apply(url, note)
+            except REFUSED as error:
+                raise _stopped(error, applied) from error
             finally:
                 await Tortoise.close_connections()
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise DatabaseUnavailable from error
+    except (*GONE, *REFUSED) as error:
+        raise unavailable(error) from error
     return applied
+
+
+async def _apply(url: str, note: Callable[[str, str, str], None]) -> None:
+    config = {"connections": {"default": connection(url, _STATEMENT_TIMEOUT)}, "apps": APPS}
+    await Tortoise.init(config=config, init_connections=False)
+    client = get_connection("default")
+    # Before Tortoise would: where that fails, it keeps its lock, and then waits for it without end.
+    await client.create_connection(with_db=True)
+    newest = [MigrationTarget(app, "__latest__") for app in APPS]
+    await MigrationExecutor(client, APPS).migrate(newest, direction="forward", progress=note)
+
+
+def _stopped(error: Exception, applied: list[str]) -> Exception:
+    reason = unavailable(error)
+    if not isinstance(reason, DatabaseRefused):
+        return reason
+    before = f"after {', '.join(applied)}" if applied else "before anything was applied"
+    return CannotBeDone(
+        f"The database refused a migration ({reason.words}), {before}: mend that and run it again."
+    )
 
 
 @asynccontextmanager
@@ -60,3 +84,13 @@ async def _only_one(url: str, timeout: timedelta) -> AsyncIterator[None]:
         yield
     finally:
         await holder.close()
+
+
+async def missing_and_unknown() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name the migrations that the open database lacks, and those it has that this release does not."""
+    executor = MigrationExecutor(get_connection("default"), APPS)
+    await executor.loader.build_graph()
+    here = {key.name for key in executor.loader.disk_migrations}
+    applied = await executor.recorder.applied_migrations()
+    there = {key.name for key in applied if key.app_label in APPS}
+    return tuple(sorted(here - there)), tuple(sorted(there - here))
