@@ -1,7 +1,8 @@
 """Run a private Redis-compatible server for as long as its owner lives: the default of development.
 
-The server is a child of a small guard process (this file, run as a program). The guard holds a pipe from
-its owner; when that closes, because the owner ended or was killed, the guard stops the server and goes.
+The server is a child of a small guard process (this file, run as a program), which starts it again if it
+dies. The guard holds a pipe from its owner; when that closes, because the owner ended or was killed, the
+guard stops the server and goes.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 _DATABASE = "backoffice.sqlite3"
@@ -31,21 +33,26 @@ _KEY = "development-key"
 _SOCKET_PATH_MAX = 100
 _PATIENCE_SECONDS = 10.0
 _PAUSE_SECONDS = 0.02
+_LOOK_SECONDS = 1.0
 
 
 class EmbeddedError(Exception):
     """The embedded mode cannot work here; the text is one sentence."""
 
 
+class UnusableDataDir(EmbeddedError):
+    """DATA_DIR names what cannot be used: a setting that is wrong, as it still will be at the next start."""
+
+
 def prepare(data_dir: Path) -> None:
-    """Make the data directory, readable by its owner alone, or raise EmbeddedError."""
+    """Make the data directory, readable by its owner alone, or raise UnusableDataDir."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (data_dir / _DATA).mkdir(mode=0o700, exist_ok=True)
         with (data_dir / _LOCK).open("a"):
             pass
     except OSError as error:
-        raise EmbeddedError(
+        raise UnusableDataDir(
             f"DATA_DIR {str(data_dir)!r} cannot be written ({error.strerror}): name another directory."
         ) from error
 
@@ -122,26 +129,39 @@ def _server_binary() -> str:
 def _socket_path(data_dir: Path) -> Path:
     path = data_dir.absolute() / _SOCKET
     if len(os.fsencode(path)) > _SOCKET_PATH_MAX:
-        raise EmbeddedError(f"DATA_DIR {str(data_dir)!r} is too long for a socket: name a shorter path.")
+        raise UnusableDataDir(f"DATA_DIR {str(data_dir)!r} is too long for a socket: name a shorter path.")
     return path
 
 
 def _guard(data_dir: Path, binary: str) -> None:
-    """Be the guard: start the server, say "ready", wait for the owner's end, stop the server."""
+    """Be the guard: start the server, say "ready", keep it until the owner's end, stop the server."""
+    # Not SIG_IGN: the server would inherit that, and miss a SIGTERM that comes before its own handler.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _nothing)
     with (data_dir / _LOCK).open("a") as lock:
         if not _locked(lock):
-            print(f"Another service is running on DATA_DIR {str(data_dir)!r}.", flush=True)  # noqa: T201
+            if is_running(data_dir):  # it was being started again, and is the other guard's
+                _tell("ready")
+                _owner_gone(within=None)
+                return
+            _tell(
+                f"Another service is running on DATA_DIR {str(data_dir)!r}: stop it, or set another DATA_DIR."
+            )
             return
         child = _start(data_dir, binary)
         try:
             if _wait_until_up(data_dir, child):
-                print("ready", flush=True)  # noqa: T201
-                sys.stdin.buffer.read()
+                _tell("ready")
+                while not _owner_gone(within=_LOOK_SECONDS):
+                    if child.poll() is not None:
+                        child = _start(data_dir, binary)
         finally:
             child.terminate()
             child.wait()
+
+
+def _nothing(_signal: int, _frame: FrameType | None) -> None:
+    """Live on: only the owner's end is the guard's."""
 
 
 def _locked(lock: IO[str]) -> bool:
@@ -151,7 +171,8 @@ def _locked(lock: IO[str]) -> bool:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(_PAUSE_SECONDS)
+            if _owner_gone(within=_PAUSE_SECONDS):
+                return False
         else:
             return True
     return False
@@ -181,10 +202,21 @@ def _wait_until_up(data_dir: Path, child: "subprocess.Popen[bytes]") -> bool:
     while time.monotonic() < end and child.poll() is None:
         if is_running(data_dir):
             return True
-        owner_gone, _, _ = select.select([sys.stdin], [], [], _PAUSE_SECONDS)
-        if owner_gone:
+        if _owner_gone(within=_PAUSE_SECONDS):
             return False
     return False
+
+
+def _owner_gone(within: float | None) -> bool:
+    """Wait so many seconds for the owner's end, None for as long as it takes; return whether it came."""
+    ended, _, _ = select.select([sys.stdin], [], [], within)
+    return bool(ended)
+
+
+def _tell(word: str) -> None:
+    # The owner may just have been killed.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), f"{word}\n".encode())
 
 
 if __name__ == "__main__":

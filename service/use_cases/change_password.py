@@ -9,11 +9,10 @@ from service.security.hashing_pool import HashingPool
 from service.security.networks import Client
 from service.security.password_policy import PasswordPolicy
 from service.security.passwords import Passwords
+from service.security.principal import Principal
 from service.stores.minting import Mint
-from service.stores.sessions import SessionStore
-from service.telemetry import events
+from service.stores.revocations import Revocations
 from service.uncancelled import uncancelled
-from service.use_cases.authenticate import Principal
 from service.use_cases.hand_out import HandOut
 from service.use_cases.verify_password import VerifyPassword
 
@@ -25,7 +24,7 @@ class ChangePassword:
     passwords: Passwords
     hashing: HashingPool
     mint: Mint
-    sessions: SessionStore
+    revocations: Revocations
     hand_out: HandOut
     clock: Clock
 
@@ -39,12 +38,12 @@ class ChangePassword:
         return await uncancelled(self._change(principal, current, new, client))
 
     async def _change(self, principal: Principal, current: str, new: str, client: Client) -> str:
-        async with self.verify_password(fold_user(principal.user), current, client) as user:
+        async with self.verify_password(fold_user(principal.user), current, client) as verified:
+            user = verified.user
             if user.id != principal.user_id:
                 raise Unauthenticated
             password_hash = await self.hashing.run(self.passwords.hash, new)
             now = self.clock()
             minted = await self.mint.change_password(user, password_hash, client, now)
-            await self.sessions.raise_version(user.id, minted.claims.version, now)
-        events.record("password_changed", user_id=user.id, network=client.network)
+            await self.revocations.raise_version(user.id, minted.claims.version, now)
         return await self.hand_out(minted)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from models import Session
 from service.clock import Clock
+from service.security.principal import Principal
+from service.security.tokens import is_id
 from service.stores.database import Database
 from service.stores.revocations import Revocations
-from service.telemetry import events
+from service.telemetry.events import Event, short
 from service.uncancelled import uncancelled
-from service.use_cases.authenticate import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,9 @@ class EndSession:
 
     async def _end(self, principal: Principal, sid: str) -> bool:
         own = Session.filter(id=sid, user_id=principal.user_id)
-        if not await self.database.read(own.exists):
+        if not is_id(sid) or not await self.database.read(own.exists):
             return False
-        await self.revocations.end(
-            own, by=f"user:{principal.user_id}", why="ended_by_owner", now=self.clock()
-        )
-        events.record("session_ended", user_id=principal.user_id, sid=events.short(sid))
+        by, now = f"user:{principal.user_id}", self.clock()
+        event = Event("session_ended", now, principal.user_id, sid=short(sid))
+        await self.revocations.end(own, by=by, why="ended_by_owner", now=now, event=event)
         return True

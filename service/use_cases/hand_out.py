@@ -17,7 +17,7 @@ class HandOut:
     codec: TokenCodec
 
     async def __call__(self, minted: Minted) -> str:
-        """Return the token. Raises RedisUnavailable only if the cap on sessions could not be enforced."""
+        """Return the token, after the sessions that the cap ended are refused everywhere."""
         await self.revocations.bury(minted.evicted)
         # Without the copy the session is looked up in the database, and copied then.
         with suppress(RedisUnavailable):

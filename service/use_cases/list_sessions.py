@@ -1,9 +1,11 @@
-"""List the sessions that are alive, a page at a time."""
+"""List the living sessions of a user, a page at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from tortoise.expressions import F
+from tortoise.queryset import QuerySet
 
 from models import Session
 from service.clock import Clock
@@ -27,19 +29,25 @@ class ListSessions:
     database: Database
     clock: Clock
 
-    async def __call__(self, number: int, *, user_id: int | None = None) -> Page:
-        """Return a page of the sessions of one user, or of everybody. A page beyond the last is empty."""
-        alive = Session.filter(
-            revoked_at=None,
-            expires_at__gt=self.clock(),
-            user__active=True,
-            version__gte=F("user__session_version"),
-        )
-        chosen = alive if user_id is None else alive.filter(user_id=user_id)
+    async def __call__(self, number: int, *, user_id: int) -> Page:
+        """Return a page of her sessions. A page beyond the last is empty."""
+        chosen = alive(Session.filter(user_id=user_id), self.clock())
 
         async def work() -> Page:
             total = await chosen.count()
             rows = chosen.order_by("-started_at", "-id").offset((number - 1) * PAGE_SIZE).limit(PAGE_SIZE)
-            return Page(await rows.select_related("user"), number, max(1, -(-total // PAGE_SIZE)), total)
+            return Page(await rows.select_related("user"), number, last_page(total), total)
 
         return await self.database.read(work)
+
+
+def alive(rows: QuerySet[Session], now: datetime) -> QuerySet[Session]:
+    """Leave out the sessions that are refused by now."""
+    return rows.filter(
+        revoked_at=None, expires_at__gt=now, user__active=True, version__gte=F("user__session_version")
+    )
+
+
+def last_page(total: int) -> int:
+    """Return the number of the last page; of nothing there is one page, which is empty."""
+    return max(1, -(-total // PAGE_SIZE))

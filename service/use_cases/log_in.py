@@ -4,12 +4,17 @@ from dataclasses import dataclass
 
 from models import fold_user
 from service.clock import Clock
+from service.errors import CredentialsRefused, Overloaded, Refusal, TooManyAttempts
 from service.security.networks import Client
 from service.stores.minting import Mint
-from service.telemetry import events
+from service.stores.security_events import SecurityEvents
+from service.telemetry import metrics
+from service.telemetry.events import Event, short
 from service.uncancelled import uncancelled
 from service.use_cases.hand_out import HandOut
 from service.use_cases.verify_password import VerifyPassword
+
+_OUTCOMES = {CredentialsRefused: "refused", TooManyAttempts: "blocked", Overloaded: "overloaded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +22,7 @@ class LogIn:
     verify_password: VerifyPassword
     mint: Mint
     hand_out: HandOut
+    events: SecurityEvents
     clock: Clock
 
     async def __call__(self, user: str, password: str, client: Client) -> str:
@@ -24,13 +30,25 @@ class LogIn:
 
         A client that hangs up while its password is being hashed has made an attempt all the same.
         """
-        return await uncancelled(self._log_in(user, password, client))
+        return await uncancelled(self._counted(user, password, client))
+
+    @metrics.LOGIN_SECONDS.around
+    async def _counted(self, user: str, password: str, client: Client) -> str:
+        try:
+            token = await self._log_in(user, password, client)
+        except Refusal as refusal:
+            metrics.LOGINS.count(_OUTCOMES.get(type(refusal), "unavailable"))
+            raise
+        metrics.LOGINS.count("ok")
+        return token
 
     async def _log_in(self, user: str, password: str, client: Client) -> str:
-        async with self.verify_password(fold_user(user), password, client) as found:
-            minted = await self.mint.open_session(found, client, self.clock())
+        now = self.clock()
+        async with self.verify_password(fold_user(user), password, client) as verified:
+            minted = await self.mint.open_session(
+                verified.user, client, now, remember=verified.standing.should_remember(now)
+            )
             token = await self.hand_out(minted)
-        events.record(
-            "login_ok", user_id=found.id, network=client.network, sid=events.short(minted.claims.sid)
-        )
+        event = Event("login_ok", now, verified.user.id, network=client.network, sid=short(minted.claims.sid))
+        self.events.note(event.with_details(evicted=len(minted.evicted)) if minted.evicted else event)
         return token

@@ -5,10 +5,10 @@ from enum import StrEnum
 
 from models import Session
 from service.clock import Clock
+from service.security.principal import Principal
 from service.stores.revocations import Revocations
-from service.telemetry import events
+from service.telemetry.events import Event, short
 from service.uncancelled import uncancelled
-from service.use_cases.authenticate import Principal
 
 
 class Scope(StrEnum):
@@ -27,14 +27,15 @@ class LogOut:
         await uncancelled(self._log_out(principal, scope))
 
     async def _log_out(self, principal: Principal, scope: Scope) -> None:
-        by, now = f"user:{principal.user_id}", self.clock()
+        by, now, sid = f"user:{principal.user_id}", self.clock(), short(principal.sid)
+        event = Event("logged_out", now, principal.user_id, sid=sid, details={"scope": scope.value})
         if scope is Scope.ALL:
-            await self.revocations.end_all_of(principal.user_id, by=by, why="logout_all", now=now)
+            # Her networks stay known: else whoever holds a token of hers could open her account to a siege.
+            await self.revocations.end_all_of(
+                principal.user_id, by=by, why="logout_all", now=now, event=event, forget=False
+            )
         else:
             own = Session.filter(user_id=principal.user_id)
             chosen = own.filter(id=principal.sid) if scope is Scope.CURRENT else own.exclude(id=principal.sid)
             why = "logout" if scope is Scope.CURRENT else "logout_others"
-            await self.revocations.end(chosen, by=by, why=why, now=now)
-        events.record(
-            "logged_out", user_id=principal.user_id, sid=events.short(principal.sid), scope=scope.value
-        )
+            await self.revocations.end(chosen, by=by, why=why, now=now, event=event)

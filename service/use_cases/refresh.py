@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from service.clock import Clock
+from service.security.principal import Principal
 from service.stores.minting import Mint
-from service.telemetry import events
+from service.stores.security_events import SecurityEvents
+from service.telemetry.events import Event, short
 from service.uncancelled import uncancelled
-from service.use_cases.authenticate import Principal
 from service.use_cases.hand_out import HandOut
 
 
@@ -14,6 +15,7 @@ from service.use_cases.hand_out import HandOut
 class Refresh:
     mint: Mint
     hand_out: HandOut
+    events: SecurityEvents
     clock: Clock
 
     async def __call__(self, principal: Principal) -> str:
@@ -21,6 +23,7 @@ class Refresh:
         return await uncancelled(self._refresh(principal))
 
     async def _refresh(self, principal: Principal) -> str:
-        minted = await self.mint.extend_session(principal.user_id, principal.sid, self.clock())
-        events.record("token_refreshed", user_id=principal.user_id, sid=events.short(principal.sid))
+        now = self.clock()
+        minted = await self.mint.extend_session(principal.user_id, principal.sid, now)
+        self.events.note(Event("token_refreshed", now, principal.user_id, sid=short(principal.sid)))
         return await self.hand_out(minted)

@@ -1,56 +1,155 @@
-"""End sessions as an operator: by a token, by a token's id, or all of one user."""
+"""End the chosen sessions as an operator, however many they are, and say what is true of them then."""
 
-from dataclasses import dataclass
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from models import IssuedToken, Session, User, fold_user
+from tortoise.queryset import QuerySet
+
+from models import User
 from service.clock import Clock
-from service.errors import Unauthenticated
-from service.security.tokens import TokenCodec
-from service.stores.database import Database
-from service.stores.revocations import Revocations
-from service.telemetry import events
+from service.errors import DatabaseUnavailable
+from service.stores.announcement import Announcement
+from service.stores.bulk_revocations import SESSIONS_AT_ONCE, USERS_AT_ONCE, BulkRevocations
+from service.use_cases.choose_sessions import ChooseSessions, Selection
 
 WHY = "revoked_by_operator"
 
+_AT_ONCE = 4 * SESSIONS_AT_ONCE
+# Put in the order of their users: each user of a batch is an event, and a word to Redis.
+_ORDERED_AT_ONCE = 20_000
 
-class NoSuchTarget(Exception):
-    """What should be revoked does not exist; the text says what."""
+# Called with the number of sessions ended so far, after every batch; False stops there.
+Proceed = Callable[[int], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How many sessions were alive and are refused everywhere now, and how many users had them."""
+
+    sessions: int
+    users: int
+    stopped_by: Literal["interrupt", "database"] | None  # None: everything chosen was ended
+    confirmed: bool  # by Redis; else by the time that has passed
+    seconds: float
+    waited_seconds: float  # of these, at the end, for what Redis did not confirm
 
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """Each method returns how many sessions it ended that had not been ended before."""
+    """Stops between two batches, when it is told to or the database is gone; to run it again does the rest.
 
-    database: Database
-    revocations: Revocations
-    codec: TokenCodec
+    A selection of whole users raises their session versions, so their logins in the making are refused, too.
+    Named users (not everybody) become unknown to their networks besides.
+    """
+
+    choose_sessions: ChooseSessions
+    bulk: BulkRevocations
     clock: Clock
 
-    async def token(self, token: str, *, by: str) -> int:
-        """End the session of a token, be it expired; raise NoSuchTarget for one that is not ours."""
+    async def __call__(
+        self, selection: Selection, *, by: str, proceed: Proceed = lambda _ended: True
+    ) -> Receipt:
+        """Raise DatabaseUnavailable if nothing was ended before it was gone."""
+        begun, announcement = time.monotonic(), Announcement()
+        ended, stopped_by = await self._end(self._steps(selection, by, announcement), proceed)
+        waiting_since = time.monotonic()
+        await announcement.known_everywhere()
+        done = time.monotonic()
+        return Receipt(
+            sessions=ended.total(),
+            users=len(ended),
+            stopped_by=stopped_by,
+            confirmed=announcement.confirmed,
+            seconds=done - begun,
+            waited_seconds=done - waiting_since,
+        )
+
+    async def _end(
+        self, steps: AsyncIterator[Counter[int]], proceed: Proceed
+    ) -> tuple[Counter[int], Literal["interrupt", "database"] | None]:
+        ended = Counter[int]()
         try:
-            claims = self.codec.read_ignoring_time(token)
-        except Unauthenticated as error:
-            raise NoSuchTarget("That is not a token of this service.") from error
-        return await self._session(claims.sid, by)
+            async for some in steps:
+                ended += some
+                if not proceed(ended.total()):
+                    return ended, "interrupt"
+        except DatabaseUnavailable:
+            if not ended:
+                raise
+            return ended, "database"
+        return ended, None
 
-    async def jti(self, jti: str, *, by: str) -> int:
-        """End the session that a token was issued for."""
-        issued = await self.database.read(lambda: IssuedToken.get_or_none(jti=jti))
-        if issued is None:
-            raise NoSuchTarget(f"No token with the jti {jti} was ever issued.")
-        return await self._session(issued.session_id, by)
+    def _steps(
+        self, selection: Selection, by: str, announcement: Announcement
+    ) -> AsyncIterator[Counter[int]]:
+        """End batch after batch; yield how many sessions of each user those were."""
+        if selection.whole_users:
+            return self._end_users(selection.user_ids, by, announcement)
+        return self._end_sessions(selection, by, announcement)
 
-    async def user(self, user: str, *, by: str) -> int:
-        """End every session of a user, and refuse her logins that are in the making."""
-        found = await self.database.read(lambda: User.get_or_none(user_key=fold_user(user)))
-        if found is None:
-            raise NoSuchTarget(f"There is no user {user}.")
-        ended = await self.revocations.end_all_of(found.id, by=by, why=WHY, now=self.clock())
-        events.record("user_revoked", user_id=found.id, by=by, sessions=ended)
-        return ended
+    async def _end_users(
+        self, chosen: frozenset[int] | None, by: str, announcement: Announcement
+    ) -> AsyncIterator[Counter[int]]:
+        async for user_ids in self._users(chosen):
+            now = self.clock()
+            # Had everybody become unknown to her networks, a siege of any account would shut its owner out.
+            ended = await self.bulk.raise_versions(
+                user_ids, forget=chosen is not None, by=by, now=now, announcement=announcement
+            )
+            yield ended
+            while await self.bulk.mark(user_ids, by=by, why=WHY, now=now):
+                yield Counter()
 
-    async def _session(self, sid: str, by: str) -> int:
-        ended = await self.revocations.end(Session.filter(id=sid), by=by, why=WHY, now=self.clock())
-        events.record("session_revoked", sid=events.short(sid), by=by)
-        return ended
+    async def _users(self, chosen: frozenset[int] | None) -> AsyncIterator[Sequence[int]]:
+        last = 0
+        users = User.all() if chosen is None else User.filter(id__in=chosen)
+        while some := await self._after(last, users.order_by("id").limit(USERS_AT_ONCE)):
+            last = some[-1]
+            yield some
+
+    async def _after(self, last: int, users: QuerySet[User]) -> Sequence[int]:
+        ids = users.filter(id__gt=last).values_list("id")
+        return [user_id for (user_id,) in await self.choose_sessions.database.read(lambda: ids)]
+
+    async def _end_sessions(
+        self, selection: Selection, by: str, announcement: Announcement
+    ) -> AsyncIterator[Counter[int]]:
+        async for sids in self._sids(selection):
+            now = self.clock()
+            parts = [
+                sids[first : first + SESSIONS_AT_ONCE] for first in range(0, len(sids), SESSIONS_AT_ONCE)
+            ]
+            # Side by side: while one is being committed, the tombstones of another are written.
+            ending = (
+                self.bulk.end(part, by=by, why=WHY, now=now, announcement=announcement) for part in parts
+            )
+            done = await asyncio.gather(*ending, return_exceptions=True)
+            ended = sum((part for part in done if isinstance(part, Counter)), Counter[int]())
+            yield ended
+            for part in done:
+                if isinstance(part, BaseException):
+                    raise part
+
+    async def _sids(self, selection: Selection) -> AsyncIterator[Sequence[str]]:
+        """Yield the chosen ids, some at once; named ones though ended, whose tombstone may have been lost."""
+        if selection.sids is not None and replace(selection, sids=None) == Selection():
+            yield sorted(selection.sids)
+            return
+        waiting: list[tuple[int, str]] = []
+        async for batch in self.choose_sessions.batches(selection):
+            waiting += [(found.user_id, found.id) for found in batch]
+            if len(waiting) >= _ORDERED_AT_ONCE:
+                for some in _by_user(waiting):
+                    yield some
+                waiting.clear()
+        for some in _by_user(waiting):
+            yield some
+
+
+def _by_user(waiting: Sequence[tuple[int, str]]) -> Iterator[Sequence[str]]:
+    sids = [sid for _, sid in sorted(waiting)]
+    return (sids[first : first + _AT_ONCE] for first in range(0, len(sids), _AT_ONCE))
