@@ -1,7 +1,9 @@
 """Read request bodies, and say in Laravel's words what is wrong with them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, NoReturn
+from urllib.parse import parse_qs
 
 from sanic import Request
 
@@ -16,7 +18,16 @@ def strings(request: Request, **limits: int) -> dict[str, str]:
     Raises UnsupportedMediaType, BadJson, or Invalid with a sentence for every field that will not do.
     Other fields are ignored. The `user` field is trimmed; a password is taken as it is.
     """
-    body = _json_object(request)
+    return _strings_in(_json_object(request), limits)
+
+
+def strings_of_form_or_json(request: Request, **limits: int) -> dict[str, str]:
+    """Likewise, of a form as well: for callers that authenticate by what no foreign page can send."""
+    form = _content_type(request) == "application/x-www-form-urlencoded"
+    return _strings_in(_form(request.body) if form else _json_object(request), limits)
+
+
+def _strings_in(body: Mapping[str, Any], limits: Mapping[str, int]) -> dict[str, str]:
     values: dict[str, Any] = {
         name: _trimmed(body.get(name)) if name == "user" else body.get(name) for name in limits
     }
@@ -50,16 +61,27 @@ def _is_text(value: str) -> bool:
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
+def _form(raw: bytes) -> dict[str, Any]:
+    """Read a form; a field that is there several times is the list of its values, and so no string."""
+    fields = parse_qs(raw.decode(errors="replace"), keep_blank_values=True)
+    return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+
+
 def _json_object(request: Request) -> dict[str, Any]:
     if not request.body:
         return {}
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     # JSON only: a form post from a foreign page could spend a visitor's login attempts.
-    if media_type.strip().lower() != "application/json" or charset not in {"", "utf-8"}:
+    if _content_type(request) != "application/json":
         raise UnsupportedMediaType
     body = _parse(request.body)
     return body if isinstance(body, dict) else {}
+
+
+def _content_type(request: Request) -> str | None:
+    """Return the media type; None if it is said to be in another encoding than UTF-8."""
+    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    return str(media_type.strip().lower()) if charset in {"", "utf-8"} else None
 
 
 def _parse(raw: bytes) -> Any:

@@ -17,11 +17,15 @@ class Cors:
 
     origins: tuple[str, ...]
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Give the headers of every answer, to whomever: caches must keep the origins apart."""
+        return {"Vary": "Origin"} if self.origins else {}
+
     def mark(self, request: Request, response: HTTPResponse) -> None:
         """Add the headers for an allowed origin, to errors as well; an unknown origin is never reflected."""
         if not self.origins:
             return
-        response.headers["Vary"] = "Origin"
         origin = request.headers.get("origin")
         if origin is None or not ("*" in self.origins or origin in self.origins):
             return

@@ -1,37 +1,82 @@
-"""Let a request through only with a good token, unless its route says that it is public."""
+"""Let a request through only with a good token, unless its route says who else may."""
 
-import re
 from typing import cast
 
 from sanic import Request
 
-from service.errors import Unauthenticated
-from service.use_cases.authenticate import Authenticate, Principal
+from service.errors import ClientRefused, Unauthenticated
+from service.routes.basic_credentials import basic_credentials
+from service.routes.client_network import client_of
+from service.security.client_credentials import ClientCredentials
+from service.security.principal import Principal
+from service.stores.rate_limits import NetworkRate
+from service.use_cases.authenticate import Authenticate
 
-_HEADER = re.compile(r"bearer ([!-~]{1,4096})", re.IGNORECASE)
 
-
-async def require_principal(request: Request, authenticate: Authenticate) -> None:
+async def let_in(request: Request, authenticate: Authenticate, rate: NetworkRate) -> None:
     """Put the principal on a request to a private route, or raise Unauthenticated.
 
     A route is private unless it was registered with `ctx_public=True`: a forgotten mark refuses everybody.
+    With `ctx_for_clients=True` it wants client credentials instead of a token. What is asked for without what
+    is wanted is charged to its network; raises TooManyRequests.
     """
-    if request.route is None or getattr(request.route.ctx, "public", False):
-        return
-    request.ctx.principal = await authenticate(_bearer_token(request))
+    if request.route is None:
+        # A preflight has no route either, and no browser could do without it.
+        if request.method != "OPTIONS":
+            await _charge_network(request, rate)
+    elif getattr(request.route.ctx, "public", False):
+        if getattr(request.route.ctx, "network_limited", False):
+            await _charge_network(request, rate)
+    elif getattr(request.route.ctx, "for_clients", False):
+        await _require_client(request, rate)
+    else:
+        await _require_principal(request, authenticate, rate)
+
+
+async def _require_principal(request: Request, authenticate: Authenticate, rate: NetworkRate) -> None:
+    try:
+        request.ctx.principal, request.ctx.budget = await authenticate(bearer_token(request))
+    except Unauthenticated as refusal:
+        await _charge_network(request, rate)
+        refusal.budget = request.ctx.budget
+        raise
+
+
+async def _require_client(request: Request, rate: NetworkRate) -> None:
+    known: ClientCredentials = request.app.ctx.clients
+    try:
+        request.ctx.client_id = known.verify(basic_credentials(request))
+    except ClientRefused as refusal:
+        await _charge_network(request, rate)
+        refusal.budget = request.ctx.budget
+        raise
+
+
+async def _charge_network(request: Request, rate: NetworkRate) -> None:
+    request.ctx.budget = await rate.charge(client_of(request).network)
 
 
 def principal_of(request: Request) -> Principal:
     return cast(Principal, request.ctx.principal)
 
 
-def _bearer_token(request: Request) -> str:
+def client_id_of(request: Request) -> str:
+    return cast(str, request.ctx.client_id)
+
+
+def bearer_token(request: Request) -> str:
     """Return what follows `Bearer `; the scheme is case-insensitive (RFC 9110 section 11.1).
 
     Not Sanic's `request.token`, which also takes a bare token and finds "Bearer" anywhere.
     """
-    headers = request.headers.getall("authorization", [])
-    if len(headers) == 1 and (match := _HEADER.fullmatch(headers[0])):
-        return match[1]
-    sent = any(header.lower().startswith("bearer ") for header in headers)
-    raise Unauthenticated(token_sent=sent)
+    values: list[str] = request.headers.getall("authorization", [])
+    tokens = [token for value in values if (token := _token_in(value)) is not None]
+    if len(values) == len(tokens) == 1:
+        return tokens[0]
+    raise Unauthenticated(token_sent=bool(tokens))
+
+
+def _token_in(value: str) -> str | None:
+    # Blanks around a value are no part of it (RFC 9110 section 5.5), but Sanic leaves those behind it.
+    value = value.strip(" \t")
+    return value[7:] if value[:7].lower() == "bearer " else None

@@ -3,17 +3,18 @@
 from sanic import Blueprint, HTTPResponse, Request
 
 from service.errors import ServiceUnavailable
+from service.routes import operations
 from service.routes.answers import json_answer
 
 health = Blueprint("health", url_prefix="/health")
 
 
-@health.route("/live", methods=["GET", "HEAD"], ctx_public=True)
+@health.route("/live", methods=["GET", "HEAD"], ctx_public=True, ctx_operation=operations.LIVE)
 async def live(_request: Request) -> HTTPResponse:
     return json_answer({"status": "ok"})
 
 
-@health.route("/ready", methods=["GET", "HEAD"], ctx_public=True)
+@health.route("/ready", methods=["GET", "HEAD"], ctx_public=True, ctx_operation=operations.READY)
 async def ready(request: Request) -> HTTPResponse:
     if request.app.ctx.draining:
         raise ServiceUnavailable

@@ -11,40 +11,47 @@ from sanic.exceptions import (
     NotFound,
     PayloadTooLarge,
     RequestCancelled,
-    RequestTimeout,
     SanicException,
     ServiceUnavailable,
 )
 
 from service import errors
 from service.routes.answers import json_answer, no_content
+from service.routes.connections import RequestTooSlow
+from service.telemetry.causes import cause_of
 
 log = logging.getLogger("service")
 
-_BY_FRAMEWORK: dict[type[SanicException], tuple[int, str]] = {
+_BY_FRAMEWORK: dict[type[SanicException | RequestCancelled], tuple[int, str]] = {
     BadRequest: (400, "Bad Request."),
     ExpectationFailed: (400, "Bad Request."),
-    RequestTimeout: (408, "Request Timeout."),
+    RequestTooSlow: (408, "Request Timeout."),
     PayloadTooLarge: (413, "The request is too large."),
+    # Its client hung up. Nobody reads this; the log and the metrics shall tell it from a bug and an outage.
+    RequestCancelled: (499, "Client Closed Request."),
 }
 
 
-async def refuse(request: Request, error: Exception) -> HTTPResponse:
+async def refuse(request: Request, error: BaseException) -> HTTPResponse:
     """Answer an exception that ended a request; what is not a refusal is a bug, logged and not shown."""
     if isinstance(error, errors.Refusal):
+        request.ctx.refusal = error
         if isinstance(error, errors.ServiceUnavailable):
-            log.warning("unavailable", extra={"reason": type(error).__name__, "cause": repr(error.__cause__)})
+            log.warning(
+                "unavailable", extra={"reason": type(error).__name__, "cause": cause_of(error.__cause__)}
+            )
         return json_answer(error.body, error.status, error.headers)
     if isinstance(error, NotFound):
-        return json_answer({"message": f"The route {path_of(request)} could not be found."}, 404)
+        missing = errors.NotFound(path_of(request))
+        return json_answer(missing.body, missing.status)
     if isinstance(error, MethodNotAllowed):
         return _method_not_allowed(request, error)
-    if isinstance(error, ServiceUnavailable | RequestCancelled):
-        unavailable = errors.ServiceUnavailable()
-        return json_answer(unavailable.body, unavailable.status, unavailable.headers)
     for kind, (status, message) in _BY_FRAMEWORK.items():
         if isinstance(error, kind):
             return json_answer({"message": message}, status)
+    if isinstance(error, ServiceUnavailable):
+        unavailable = errors.ServiceUnavailable()
+        return json_answer(unavailable.body, unavailable.status, unavailable.headers)
     log.error("server_error", exc_info=error)
     return json_answer({"message": "Server Error"}, 500)
 
@@ -59,9 +66,7 @@ def _method_not_allowed(request: Request, error: MethodNotAllowed) -> HTTPRespon
     headers = {"Allow": ", ".join([*methods, "OPTIONS"])}
     # No route registers OPTIONS; every route answers it.
     if request.method == "OPTIONS":
-        response = no_content()
-        response.headers.update(headers)
-        return response
+        return no_content(headers)
     sentence = (
         f"The {request.method} method is not supported for route {path_of(request)}."
         f" Supported methods: {', '.join(methods)}."

@@ -3,8 +3,10 @@
 from sanic import Blueprint, HTTPResponse, Request
 
 from models import Session
+from service.clock import rfc3339
 from service.errors import Invalid, NotFound
-from service.routes.answers import json_answer, no_content, rfc3339
+from service.routes import operations
+from service.routes.answers import json_answer, no_content
 from service.routes.guard import principal_of
 from service.routes.refusals import path_of
 
@@ -13,7 +15,7 @@ sessions = Blueprint("sessions", url_prefix="/v1/backoffice/auth/sessions")
 _PAGE_DIGITS_MAX = 9
 
 
-@sessions.route("/", methods=["GET", "HEAD"])
+@sessions.route("/", methods=["GET", "HEAD"], ctx_operation=operations.LIST_SESSIONS)
 async def list_sessions(request: Request) -> HTTPResponse:
     principal = principal_of(request)
     page = await request.app.ctx.use_cases.list_sessions(_page_number(request), user_id=principal.user_id)
@@ -21,7 +23,7 @@ async def list_sessions(request: Request) -> HTTPResponse:
     return json_answer({"data": [_describe(row, principal.sid) for row in page.sessions], "meta": meta})
 
 
-@sessions.delete("/<sid:str>")
+@sessions.delete("/<sid:str>", ctx_operation=operations.END_SESSION)
 async def end_session(request: Request, sid: str) -> HTTPResponse:
     if not await request.app.ctx.use_cases.end_session(principal_of(request), sid):
         # Somebody else's session and none at all look alike.
