@@ -1,54 +1,66 @@
-"""python -m service: bind, fork the workers, replace the dead, drain on SIGTERM."""
+"""python -m service: bind, fork the workers, replace them where need be, drain on SIGTERM."""
 
-import os
-import socket
+import resource
+import signal
 import sys
 from functools import partial
 
-from service import wiring, worker
-from service.embedded import EmbeddedError
+from service import boot, wiring, worker
+from service.embedded import EmbeddedError, UnusableDataDir
+from service.errors import CannotBeDone
+from service.listening import CannotListen, listen, turn_away
 from service.settings import Settings, SettingsError
 from service.supervisor import Supervisor
 from service.telemetry import logs
 
-_BACKLOG = 1024
+# The soft limit of a shell is often 1,024 for everything; a worker's connections want more: see
+# routes/connections.py.
+_FILES = 4096
 
 
-class CannotListen(Exception):
-    """The address cannot be had; the text is one sentence."""
+class WrongUsage(Exception):
+    """The command line cannot be understood; the text is one sentence."""
 
 
-def main() -> int:
-    """Run the service; return 0 after a stop, 1 if it could not start, 2 for wrong settings."""
+def main(arguments: list[str]) -> int:
+    """Run the service; return 0 after a stop, 1 if it could not start, 2 for wrong settings or usage."""
+    # Until the supervisor listens to signals, Ctrl-C ends this as SIGTERM does: at once and without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
+        owner = parse(arguments)
         settings = Settings.from_env()
         logs.configure(settings)
+        _allow_files()
         with wiring.embedded_parts(settings), listen(settings.host, settings.port) as listening:
-            wiring.key_ring(settings)
+            wiring.check(settings)
+            boot.look_over(settings)
             _introduce(settings, listening.getsockname()[1])
             work = partial(worker.serve, settings, listening)
-            Supervisor(work, settings.workers, settings.shutdown_grace).run()
-    except SettingsError as error:
+            farewell = partial(turn_away, listening)
+            Supervisor(work, settings.workers, settings.shutdown_grace, owner, farewell).run()
+    except (WrongUsage, SettingsError, UnusableDataDir) as error:
         return _fail(str(error), 2)
-    except (EmbeddedError, CannotListen) as error:
+    except (EmbeddedError, CannotListen, CannotBeDone) as error:
         return _fail(str(error), 1)
     return 0
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind one socket, shared by all workers; an empty host is every address, IPv6 and IPv4 alike."""
-    try:
-        if host == "" and socket.has_dualstack_ipv6():
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
-            )
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        where = f"{host or 'every address'}, port {port}"
-        raise CannotListen(
-            f"Cannot listen on {where}: {os.strerror(error.errno or 0)}. Set PORT or HOST."
-        ) from error
+def parse(arguments: list[str]) -> int | None:
+    """Return the id of the process that started this one and takes it along when it ends, if one is named."""
+    match arguments:
+        case []:
+            return None
+        case ["--owner", pid] if pid.isascii() and pid.isdigit():
+            return int(pid)
+    raise WrongUsage("Usage: python -m service [--owner PID], where PID is the process to end with.")
+
+
+def _allow_files() -> None:
+    """Raise the soft limit on open files, as far as the hard one lets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
 
 
 def _introduce(settings: Settings, port: int) -> None:
@@ -74,4 +86,4 @@ def _fail(sentence: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
