@@ -1,26 +1,52 @@
-"""The groups and commands, and what their ends mean: 0 done, 1 only partly or not, 2 usage, 3 no database."""
+"""The groups and commands, and what their ends mean: docs/operations.md lists the exit codes."""
 
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from scripts import demo, migrate, sessions, tokens, users
-from service.embedded import EmbeddedError
-from service.errors import DatabaseUnavailable, RedisUnavailable
+from scripts import demo, doctor, events, keys, logins, migrate, prune, sessions, tokens, users, watch
+from scripts.running import INTERRUPTED
+from service.embedded import EmbeddedError, UnusableDataDir
+from service.errors import CannotBeDone, DatabaseRefused, DatabaseUnavailable
 from service.settings import SettingsError
-from service.use_cases.manage_users import UserError
-from service.use_cases.revoke import NoSuchTarget
+from service.use_cases.findings import refused, unreachable
+
+
+class Interrupted(Exception):
+    """Ctrl-C came, at work or at a question."""
+
+
+class Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Let Typer, which says "Aborted." and exits with 1, know nothing of Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, typer.Abort) as error:
+            raise Interrupted from error
+
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Backoffice."
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="What an operator does, and sees, of backoffice authentication.",
 )
 app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(logins.app, name="logins")
 app.add_typer(sessions.app, name="sessions")
+app.add_typer(keys.app, name="keys", short_help="Rotate the signing keys without signing anybody out.")
+app.add_typer(events.app, name="events")
 app.command("migrate")(migrate.migrate)
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+app.command("prune")(prune.prune)
+app.command("watch")(watch.watch)
+
+_INTERRUPTED = "Interrupted: a change under way was made as a whole or not at all. Run it again to be sure."
 
 
 def run() -> NoReturn:
@@ -31,14 +57,16 @@ def run() -> NoReturn:
 def _exit_code(command: Callable[[], object]) -> int:
     try:
         command()
-    except SettingsError as error:
+    except (SettingsError, UnusableDataDir) as error:
         return _fail(str(error), 2)
-    except DatabaseUnavailable:
-        return _fail("The database cannot be reached: check DATABASE_URL, or whether the server runs.", 3)
-    except RedisUnavailable:
-        return _fail("Done in the database, but Redis did not confirm it: run the command again.", 1)
-    except (EmbeddedError, NoSuchTarget, UserError) as error:
+    except DatabaseRefused as error:
+        return _fail(refused(error), 3)
+    except DatabaseUnavailable as error:
+        return _fail(unreachable(error.__cause__), 3)
+    except (EmbeddedError, CannotBeDone) as error:
         return _fail(str(error), 1)
+    except Interrupted:
+        return _fail(_INTERRUPTED, INTERRUPTED)
     return 0
 
 

@@ -5,7 +5,12 @@ from service.settings import Settings
 
 
 def demo(*, json: Json = False) -> None:
-    """Create the demo user causas / causas123, in the embedded mode only."""
+    """Create the demo user causas / causas123, in the embedded mode only.
+
+    \b
+    Examples:
+      python -m scripts demo
+    """
     if not Settings.from_env().demo_allowed:
         report(
             "Demo user: none, since she exists on embedded stores and a loopback HOST only.",
@@ -13,5 +18,5 @@ def demo(*, json: Json = False) -> None:
             as_json=json,
         )
         return
-    created = with_use_cases(lambda use_cases: use_cases.manage_users.create_demo())
+    created = with_use_cases(lambda use_cases: use_cases.create_demo_user())
     report(f"Demo user: {'created' if created else 'there already'}.", {"created": created}, as_json=json)

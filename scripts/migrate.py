@@ -9,7 +9,12 @@ from service.stores.migrations import migrate as apply_migrations
 
 
 def migrate(*, json: Json = False) -> None:
-    """Bring the database to the newest schema; safe to run from several places at once."""
+    """Bring the database to the newest schema; safe to run from several places at once.
+
+    \b
+    Examples:
+      python -m scripts migrate
+    """
     settings = Settings.from_env()
     wiring.prepare_data_dir(settings)
     applied = asyncio.run(apply_migrations(wiring.database_url(settings), settings.database_timeout))
