@@ -1,0 +1,117 @@
+"""Measure what a login costs: with the hash at what ships, and without it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from statistics import median
+
+from benchmarks import load, rows, site
+from benchmarks.failure import BenchmarkFailure
+from benchmarks.hashes import Hashes, hashes
+from benchmarks.measure import Plan
+from benchmarks.result import Bound, Result, at_least, at_most
+from benchmarks.seeding import PASSWORD, make_users
+from benchmarks.servers import Server
+from benchmarks.site import LIMITS_SET_HIGH, Site
+from tests.stores_in_use import postgres_database, wanted
+
+SHIPPED = "logins at cost 12"
+RATE_BOUND = at_least(0.97)
+# On PostgreSQL: what SQLite does, it does in the process of the service.
+WITHOUT_HASH_BOUND = at_most(600, meanwhile=1400)
+
+_AT_ONCE = 8
+_COST_SHIPPED, _COST_LEAST = 12, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Logins, and right after them the same hash alone on the same core."""
+
+    rate: float
+    cpu_us: float
+    alone: Hashes
+
+    @property
+    def share(self) -> float:
+        return self.rate / self.alone.rate
+
+    @property
+    def without_hash_us(self) -> float:
+        return self.cpu_us - self.alone.cpu_us
+
+
+def logins(plan: Plan) -> list[Result]:
+    """Log in on embedded stores, at the least cost and at the one that ships."""
+    with site.opened(**LIMITS_SET_HIGH) as here:
+        cheap = _turns(here, _COST_LEAST, plan)
+    # Stores of their own: a login at another cost would renew the hash first.
+    with site.opened(**LIMITS_SET_HIGH) as here:
+        shipped = _turns(here, _COST_SHIPPED, plan)
+    return [_without_hash("login without the hash, SQLite", cheap), _rate(shipped)]
+
+
+def logins_on_postgres(plan: Plan) -> list[Result]:
+    """Log in on PostgreSQL, where there is one."""
+    with postgres() as url:
+        if url is None:
+            return []
+        with site.opened(DATABASE_URL=url, **LIMITS_SET_HIGH) as here:
+            turns = _turns(here, _COST_LEAST, plan)
+    return [_without_hash("login without the hash, PostgreSQL", turns, WITHOUT_HASH_BOUND)]
+
+
+@contextmanager
+def postgres() -> Iterator[str | None]:
+    """Make a database on the server that the tests would take; None, with a word, if there is none."""
+    server, _ = wanted()
+    if server is None or not server.startswith("postgres"):
+        print("No PostgreSQL: TEST_STORES=auto or TEST_DATABASE_URL names one.")
+        yield None
+        return
+    with postgres_database(server) as url:
+        yield url
+
+
+def _turns(here: Site, cost: int, plan: Plan) -> list[Turn]:
+    requests = [rows.log_in(user, PASSWORD) for user in make_users(here, _AT_ONCE, cost)]
+    with here.service(BCRYPT_COST=str(cost)) as service:
+        site.run(_drive(service, requests, plan.seconds))
+        return [_turn(here, service, requests, cost, plan.seconds) for _ in range(plan.rounds)]
+
+
+def _turn(here: Site, service: Server, requests: list[bytes], cost: int, seconds: float) -> Turn:
+    cpu_before, before = service.cpu_seconds(), time.perf_counter()
+    answers = site.run(_drive(service, requests, seconds))
+    wall, cpu = time.perf_counter() - before, service.cpu_seconds() - cpu_before
+    return Turn(answers / wall, cpu / answers * 1e6, hashes(here.core, cost, seconds))
+
+
+async def _drive(service: Server, requests: list[bytes], seconds: float) -> int:
+    async with load.connected(service.port, _AT_ONCE) as connections:
+        answers = await connections.drive(cycle(requests), seconds)
+    if answers < _AT_ONCE:
+        raise BenchmarkFailure("Too few logins to measure anything.")
+    return answers
+
+
+def _rate(turns: list[Turn]) -> Result:
+    return _result(SHIPPED, [turn.share for turn in turns], "of the machine's own bcrypt", turns, RATE_BOUND)
+
+
+def _without_hash(name: str, turns: list[Turn], bound: Bound | None = None) -> Result:
+    return _result(name, [turn.without_hash_us for turn in turns], "µs of CPU", turns, bound)
+
+
+def _result(name: str, values: list[float], unit: str, turns: list[Turn], bound: Bound | None) -> Result:
+    return Result(
+        name=name,
+        value=median(values),
+        unit=unit,
+        bound=bound,
+        rate=median(turn.rate for turn in turns),
+        cpu_us=median(turn.cpu_us for turn in turns),
+        rounds=tuple(values),
+    )
