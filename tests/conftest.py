@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,14 +12,18 @@ from typing import Any
 
 import pytest
 
+from service import embedded
 from service.app import create_app
 from service.settings import Settings
+from service.use_cases.choose_sessions import Selection
 from service.wiring import UseCases
 from tests import sanic_server, stores_in_use
 from tests.backoffice import PASSWORD, Backoffice
 from tests.stores_in_use import Stores
 
 sanic_server.install()
+# Under nohup, the services that tests start would not hear of SIGHUP either.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_report_header() -> str:
@@ -54,6 +59,14 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
 
 
 @pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a server for one test alone, and give its URL."""
+    directory = tmp_path_factory.mktemp("own")
+    with embedded.server(directory):
+        yield embedded.redis_url(directory)
+
+
+@pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
 
@@ -62,7 +75,10 @@ def clock() -> FakeClock:
 def settings(stores: Stores, tmp_path: Path) -> Settings:
     """Settings over empty stores, with a hash that costs a millisecond."""
     stores.forget_redis()
-    given = Settings.from_env({"APP_ENV": "test", "BCRYPT_COST": "4", "DATA_DIR": str(stores.directory)})
+    # Patient with the stores: a machine that is busy with other things must not look like an outage.
+    env = {"REDIS_TIMEOUT": "2s", "DATABASE_TIMEOUT": "5s", "LIMIT_NETWORK": "0"}
+    cheap = {"APP_ENV": "test", "BCRYPT_COST": "4"}
+    given = Settings.from_env(env | cheap | {"DATA_DIR": str(stores.directory)})
     return replace(given, database_url=stores.database_for_a_test(tmp_path), redis_url=stores.redis_url)
 
 
@@ -83,6 +99,11 @@ class Running:
         self.client = Backoffice(client.session, f"http://{client.host}:{client.port}")
         self.use_cases: UseCases = client.app.ctx.use_cases
 
+    async def revoke(self, user: str) -> int:
+        """End all sessions of a user, as an operator does; return how many were alive."""
+        chosen = Selection(user_ids=frozenset([(await self.use_cases.find_user(user)).id]))
+        return (await self.use_cases.revoke(chosen, by="test")).sessions
+
 
 Start = Callable[..., Awaitable[Running]]
 
@@ -91,7 +112,7 @@ Start = Callable[..., Awaitable[Running]]
 def service(loop: asyncio.AbstractEventLoop, start: Start) -> Running:
     """The service as most tests want it: one user, causas, whose password is PASSWORD."""
     running: Running = loop.run_until_complete(start())
-    loop.run_until_complete(running.use_cases.manage_users.create("causas", "Causas", PASSWORD, by="test"))
+    loop.run_until_complete(running.use_cases.create_user("causas", "Causas", PASSWORD, by="test"))
     return running
 
 

@@ -5,6 +5,8 @@ import socket
 import pytest_sanic.utils
 from sanic import Sanic
 
+from service.routes.connections import Connection
+
 
 class Server(pytest_sanic.utils.TestServer):  # type: ignore[misc]
     """A TestServer over Sanic's public `create_server`; it fires every lifecycle event, on a real socket."""
@@ -13,7 +15,9 @@ class Server(pytest_sanic.utils.TestServer):  # type: ignore[misc]
         self.socket = socket.socket()
         self.socket.bind((self.host, 0))
         self.port = self.socket.getsockname()[1]
-        self.server = await self.app.create_server(sock=self.socket, return_asyncio_server=True)
+        self.server = await self.app.create_server(
+            sock=self.socket, protocol=Connection, return_asyncio_server=True
+        )
         await self.server.startup()
         await self.server.before_start()
         await self.server.start_serving()

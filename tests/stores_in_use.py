@@ -15,11 +15,11 @@ import asyncpg
 from redis import Redis
 
 from service import embedded
-from service.stores.database import postgres_credentials
+from service.stores.database_url import postgres_credentials
 from service.stores.migrations import migrate
 
 LOCAL_POSTGRES = "postgres://postgres@127.0.0.1:5432/test"
-LOCAL_REDIS = "redis://127.0.0.1:6379/15"
+LOCAL_REDIS = "redis://127.0.0.1:6379/14"
 _TIMEOUT = timedelta(seconds=5)
 _TABLES = "users, sessions, issued_tokens, login_failures, known_networks, security_events"
 
@@ -57,10 +57,18 @@ def wanted() -> tuple[str | None, str | None]:
     TEST_STORES=auto takes the local servers if both answer, TEST_STORES=servers insists on them.
     """
     database, redis = os.environ.get("TEST_DATABASE_URL"), os.environ.get("TEST_REDIS_URL")
+    redis = _own_number(redis) if redis is not None and redis.startswith("redis") else redis
     mode = os.environ.get("TEST_STORES", "embedded")
-    if mode == "servers" or (mode == "auto" and _answers(LOCAL_POSTGRES) and _answers(LOCAL_REDIS)):
-        return database or LOCAL_POSTGRES, redis or LOCAL_REDIS
+    if mode == "servers" or (mode == "auto" and answers(LOCAL_POSTGRES) and answers(LOCAL_REDIS)):
+        return database or LOCAL_POSTGRES, redis or _own_number(LOCAL_REDIS)
     return database, redis
+
+
+def _own_number(redis_url: str) -> str:
+    """Give each process of a parallel run a database of its own: the one that is named, or the next."""
+    parts = urlsplit(redis_url)
+    number = int(parts.path.strip("/") or 0) + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    return urlunsplit(parts._replace(path=f"/{number}"))
 
 
 def describe() -> str:
@@ -110,7 +118,12 @@ async def _execute(url: str, statement: str) -> None:
         await connection.close()
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether something takes connections where the URL of a server points."""
     parts = urlsplit(url)
-    with socket.socket() as probe:
-        return probe.connect_ex((parts.hostname, parts.port)) == 0
+    port = parts.port or (6379 if parts.scheme.startswith("redis") else 5432)
+    try:
+        socket.create_connection((parts.hostname or "localhost", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

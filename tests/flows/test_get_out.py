@@ -1,11 +1,34 @@
 """Sign out, here, elsewhere or everywhere; and be put out."""
 
 import asyncio
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any, Self
 
 import pytest
+from tortoise.queryset import QuerySet
 
+from models import Session
+from service.security.tokens import new_id
+from service.stores import keys
+from service.stores.revocations import Revocations
+from service.use_cases.log_out import Scope
 from tests.backoffice import PASSWORD, Backoffice, claims_of
-from tests.conftest import Running
+from tests.conftest import FakeClock, Running, Start
+
+
+class LoginBetween(Revocations):
+    """Revocations beside which a session is opened, as PostgreSQL lets be seen between two statements."""
+
+    @classmethod
+    def of(cls, revocations: Revocations) -> Self:
+        return cls(**{field.name: getattr(revocations, field.name) for field in fields(revocations)})
+
+    async def end_rows(self, chosen: QuerySet[Session], **how: Any) -> int:
+        ended = await super().end_rows(chosen, **how)
+        (callers,) = await Session.filter(revoked_at=None)
+        await callers.clone(new_id()).save(force_create=True)
+        return ended
 
 
 async def test_a_logged_out_token_is_refused_on_the_next_request(client: Backoffice) -> None:
@@ -74,7 +97,7 @@ async def test_a_tombstone_is_not_overwritten_by_a_late_refill(service: Running,
     token = await client.token()
     sessions = service.use_cases.authenticate.sessions
     claims = service.use_cases.authenticate.codec.read_ignoring_time(token)
-    copy = await sessions.check(claims)
+    copy, _ = await sessions.check(claims)
     await client.log_out(token)
 
     await sessions.put(copy)
@@ -82,14 +105,49 @@ async def test_a_tombstone_is_not_overwritten_by_a_late_refill(service: Running,
     assert (await client.who_am_i(token)).status_code == 401
 
 
+async def test_a_session_opened_while_the_others_end_is_not_buried_alive(
+    service: Running, client: Backoffice
+) -> None:
+    token = await client.token()
+    use_cases = service.use_cases
+    principal, _ = await use_cases.authenticate(token)
+    log_out = replace(use_cases.log_out, revocations=LoginBetween.of(use_cases.log_out.revocations))
+
+    await log_out(principal, Scope.OTHERS)
+
+    (opened,) = await Session.filter(revoked_at=None).exclude(id=principal.sid)
+    redis = use_cases.authenticate.sessions.redis
+    assert await redis.execute("GET", keys.session(opened.user_id, opened.id)) is None
+
+
 async def test_an_operator_ends_all_sessions_of_a_user(service: Running, client: Backoffice) -> None:
     tokens = [await client.token(), await client.token()]
 
-    ended = await service.use_cases.revoke.user("causas", by="test")
+    ended = await service.revoke("causas")
 
     assert ended == 2
     assert [(await client.who_am_i(token)).status_code for token in tokens] == [401, 401]
-    assert await service.use_cases.revoke.user("causas", by="test") == 0
+    assert await service.revoke("causas") == 0
+
+
+async def test_an_end_is_remembered_for_as_long_as_a_token_may_last(start: Start, clock: FakeClock) -> None:
+    long_ago: Running = await start()
+    await long_ago.use_cases.create_user("causas", "Causas", PASSWORD, by="test")
+    token = await long_ago.client.token()
+    redis = long_ago.use_cases.authenticate.sessions.redis
+    user_id, sid = int(claims_of(token)["sub"]), claims_of(token)["sid"]
+    names = (keys.session(user_id, sid), keys.version(user_id))
+    snapshot = {name: await redis.execute("GET", name) for name in names}
+
+    # Sessions are to be shorter from now on, and Redis comes back from before they ended.
+    shorter = {"session_ttl": timedelta(hours=1), "session_max_ttl": timedelta(hours=1)}
+    await (await start(**shorter)).revoke("causas")
+    clock.advance(hours=1, minutes=2)
+    await redis.execute("DEL", *await redis.execute("KEYS", "bo:*"))
+    for name, value in snapshot.items():
+        await redis.execute("SET", name, value, "EX", 60)
+
+    assert (await (await start(**shorter)).client.who_am_i(token)).status_code == 401
 
 
 async def test_a_disabled_users_tokens_are_refused_even_after_she_is_enabled(
@@ -97,9 +155,9 @@ async def test_a_disabled_users_tokens_are_refused_even_after_she_is_enabled(
 ) -> None:
     token = await client.token()
 
-    await service.use_cases.manage_users.disable("causas", by="test")
+    await service.use_cases.disable_user("causas", by="test")
     while_disabled = await client.who_am_i(token)
-    await service.use_cases.manage_users.enable("causas", by="test")
+    await service.use_cases.enable_user("causas", by="test")
     afterwards = await client.who_am_i(token)
 
     assert (while_disabled.status_code, afterwards.status_code) == (401, 401)
@@ -123,8 +181,24 @@ async def test_a_new_password_set_by_an_operator_ends_every_session(
 ) -> None:
     token = await client.token()
 
-    ended = await service.use_cases.manage_users.set_password("causas", PASSWORD + "!", by="test")
+    ended = await service.use_cases.set_password("causas", PASSWORD + "!", by="test")
 
     assert ended == 1
     assert (await client.who_am_i(token)).status_code == 401
     assert (await client.log_in(password=PASSWORD + "!")).status_code == 200
+
+
+@pytest.mark.parametrize("junk", ["", "{}", "nonsense", "[1]", '"revoked"', '{"sid":"another"}'])
+async def test_a_damaged_copy_lets_nobody_in_and_puts_nobody_out(
+    service: Running, client: Backoffice, junk: str
+) -> None:
+    token = await client.token()
+    claims = claims_of(token)
+    redis = service.use_cases.authenticate.sessions.redis
+    key = f"bo:{{u:{claims['sub']}}}:s:{claims['sid']}"
+    await redis.execute("SET", key, junk, "EX", 60)
+
+    answer = await client.who_am_i(token)
+
+    assert answer.status_code == 200
+    assert claims["sid"] in await redis.execute("GET", key), "it was not mended"

@@ -1,8 +1,12 @@
 """Who-am-I, refresh, password change and the list of sessions."""
 
+from datetime import datetime
+
 from models import IssuedToken, Session
+from service.stores import keys
 from tests.backoffice import AUTH, PASSWORD, Backoffice, claims_of
 from tests.conftest import FakeClock, Running
+from tests.timing import until
 
 NEW_PASSWORD = "a different horse altogether"
 
@@ -56,6 +60,27 @@ async def test_a_refresh_gives_another_token_of_the_same_session(
     clock.advance(hours=7)
     assert (await client.who_am_i(old)).status_code == 401
     assert (await client.who_am_i(new)).status_code == 200
+
+
+async def test_a_refresh_that_redis_has_not_heard_of_counts_and_is_made_up_for(
+    service: Running, client: Backoffice, clock: FakeClock
+) -> None:
+    old = await client.token()
+    redis = service.use_cases.authenticate.sessions.redis
+    key = keys.session(int(claims_of(old)["sub"]), claims_of(old)["sid"])
+    copy = await redis.execute("GET", key)
+    clock.advance(hours=7)
+    new = (await client.refresh(old)).json()["token"]
+    await redis.execute("SET", key, copy, "EX", 3600)
+
+    told = (await client.who_am_i(new)).json()["session"]["expires_at"]
+
+    assert datetime.fromisoformat(told).timestamp() == claims_of(new)["exp"]
+
+    async def is_written_anew() -> bool:
+        return told in await redis.execute("GET", key)
+
+    await until(is_written_anew)
 
 
 async def test_no_refresh_leads_beyond_the_absolute_end(client: Backoffice, clock: FakeClock) -> None:
@@ -149,7 +174,7 @@ async def test_one_of_ones_own_sessions_can_be_ended(client: Backoffice) -> None
 
 
 async def test_a_strangers_session_and_none_at_all_look_alike(service: Running, client: Backoffice) -> None:
-    await service.use_cases.manage_users.create("other", "Other", PASSWORD, by="test")
+    await service.use_cases.create_user("other", "Other", PASSWORD, by="test")
     theirs = claims_of(await client.token("other"))["sid"]
     token = await client.token()
 

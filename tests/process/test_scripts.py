@@ -2,16 +2,29 @@
 
 import json
 import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scripts.command_line import run as run_command
 from tests import stores_in_use
 from tests.backoffice import PASSWORD
-from tests.process.running import DEMO_PASSWORD, RunningService, clean_env, run_module, running_service
+from tests.process.running import (
+    DEMO_PASSWORD,
+    ROOT,
+    RunningService,
+    clean_env,
+    need_postgres,
+    run,
+    run_module,
+    running_service,
+)
 
 OTHER_PASSWORD = "an entirely different sentence"
 TOO_SHORT = "The password field must be at least 15 characters."
@@ -136,7 +149,7 @@ def test_sessions_are_listed_as_json(service: RunningService, token_of_june: str
     assert facts == {"page": 1, "pages": 1, "total": 1}
     assert session["user"] == "june"
     assert session["id"] == service.who_am_i(token_of_june).json()["session"]["id"]
-    assert set(session) == {"id", "user", "started_at", "expires_at", "ip", "user_agent"}
+    assert set(session) == {*("id", "user", "started_at", "expires_at", "last_seen_at", "ip", "user_agent")}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +175,15 @@ def test_an_unknown_user_is_named(service: RunningService, command: tuple[str, .
         ("users", "create"),
         ("users", "bogus"),
         ("sessions", "list", "--page", "0"),
-        ("tokens", "revoke", "--user", "causas", "--token-stdin"),
+        ("tokens", "revoke"),
+        ("tokens", "revoke", "--user", "causas", "--all"),
+        ("tokens", "revoke", "--all"),  # asks, and there is no terminal
+        ("tokens", "revoke", "--jti", "0" * 32, "--token-stdin"),
+        ("tokens", "revoke", "--network", "203.0.113.7/24"),
+        ("tokens", "revoke", "--agent", ""),
+        ("tokens", "revoke", "--issued-before", "yesterday"),
+        ("tokens", "revoke", "--issued-after", "2026-11-24T03:00:00"),  # where?
+        ("tokens", "revoke", "--idle-for", "long"),
     ],
     ids=" ".join,
 )
@@ -182,15 +203,28 @@ def test_parallel_migrations_of_a_fresh_data_directory_all_succeed(tmp_path: Pat
 
 
 def test_parallel_migrations_of_an_empty_postgresql_database_all_succeed(tmp_path: Path) -> None:
-    server = stores_in_use.wanted()[0] or stores_in_use.LOCAL_POSTGRES
-    if not stores_in_use._answers(server):
-        pytest.skip("no PostgreSQL answers here")
-    with stores_in_use.postgres_database(server) as url:
+    with stores_in_use.postgres_database(need_postgres()) as url:
         env = clean_env(tmp_path, DATABASE_URL=url, JWT_SECRET="s" * 32)
 
         migrated = migrate_in_parallel(env)
 
     assert_migrated_once(migrated)
+
+
+def test_the_installed_command_completes_its_options(service: RunningService) -> None:
+    typed = "backoffice tokens revoke --issued"
+    asked = {"_BACKOFFICE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": "3"}
+    called = "import sys; sys.argv = ['backoffice']; from scripts.command_line import run; run()"
+
+    done = run([sys.executable, "-c", called], {**service.env, **asked})
+
+    assert said(done) == (0, "--issued-before\n--issued-after\n", "")
+
+
+def test_the_installed_command_is_the_one_that_is_run_here() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert EntryPoint("backoffice", project["scripts"]["backoffice"], "console_scripts").load() is run_command
 
 
 def migrate_in_parallel(env: dict[str, str]) -> list[Done]:
@@ -203,6 +237,19 @@ def assert_migrated_once(migrated: list[Done]) -> None:
     applied = [name for done in migrated for name in facts_of(done)["applied"]]
     assert applied
     assert len(applied) == len(set(applied))
+
+
+@pytest.mark.parametrize(("level", "heard"), [("INFO", ""), ("DEBUG", "redis_lost")])
+def test_without_redis_a_command_says_only_what_it_did_unless_it_is_debugged(
+    service: RunningService, idle: str, level: str, heard: str
+) -> None:
+    env = {**service.env, "REDIS_URL": "redis://127.0.0.1:1/0", "LOG_LEVEL": level}
+
+    done = run_module("scripts", "tokens", "revoke", "--user", idle, env=env)
+
+    assert (done.returncode, done.stdout) == (0, "Nothing to revoke: no session was alive.\n")
+    assert heard in done.stderr
+    assert bool(done.stderr) == bool(heard), done.stderr
 
 
 def create(service: RunningService, user: str, *options: str) -> Done:
