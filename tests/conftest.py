@@ -22,8 +22,10 @@ from tests.backoffice import PASSWORD, Backoffice
 from tests.stores_in_use import Stores
 
 sanic_server.install()
-# Under nohup, the services that tests start would not hear of SIGHUP either.
+# What is ignored is inherited: under nohup the services that tests start would not hear of SIGHUP, and behind
+# the `&` of a script neither they nor the commands of SIGINT.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
