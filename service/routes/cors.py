@@ -31,7 +31,9 @@ class Cors:
             return
         response.headers["Access-Control-Allow-Origin"] = "*" if "*" in self.origins else origin
         response.headers["Access-Control-Expose-Headers"] = _EXPOSED
-        if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
+        preflight = request.method == "OPTIONS" and "access-control-request-method" in request.headers
+        # Where nothing is allowed (an unknown route, a gateway's), there is nothing to name.
+        if preflight and "Allow" in response.headers:
             response.headers["Access-Control-Allow-Headers"] = _ALLOWED
-            response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
+            response.headers["Access-Control-Allow-Methods"] = response.headers["Allow"]
             response.headers["Access-Control-Max-Age"] = "600"

@@ -54,6 +54,9 @@ class FramedRequest(Request):
         if head:
             _require_sound(head, headers, version, method)
         super().__init__(url_bytes, headers, version, method, transport, app, head, stream_id)
+        # `http://host` without a slash: whatever asks for its path would fail.
+        if head and self._parsed_url.path is None:
+            raise BadRequest
         self.ctx = SimpleNamespace()
 
 

@@ -12,6 +12,9 @@ from service.security.principal import Principal
 from service.stores.rate_limits import NetworkRate
 from service.use_cases.authenticate import Authenticate
 
+# What probes and scrapers ask for is free, also by a method that is not for it.
+_FREE = frozenset({"/health/live", "/health/ready", "/metrics", "/.well-known/jwks.json"})
+
 
 async def let_in(request: Request, authenticate: Authenticate, rate: NetworkRate) -> None:
     """Put the principal on a request to a private route, or raise Unauthenticated.
@@ -21,8 +24,7 @@ async def let_in(request: Request, authenticate: Authenticate, rate: NetworkRate
     is wanted is charged to its network; raises TooManyRequests.
     """
     if request.route is None:
-        # A preflight has no route either, and no browser could do without it.
-        if request.method != "OPTIONS":
+        if _pays_without_route(request):
             await _charge_network(request, rate)
     elif getattr(request.route.ctx, "public", False):
         if getattr(request.route.ctx, "network_limited", False):
@@ -31,6 +33,15 @@ async def let_in(request: Request, authenticate: Authenticate, rate: NetworkRate
         await _require_client(request, rate)
     else:
         await _require_principal(request, authenticate, rate)
+
+
+def _pays_without_route(request: Request) -> bool:
+    """Whether a request for an unknown route, or by a method that is not for it, is charged to its network.
+
+    Not a preflight, which no browser could do without; and not one whose head could not be read: it tells
+    neither what it was for nor, behind a proxy, where it came from.
+    """
+    return bool(request.head) and request.method != "OPTIONS" and request.path.rstrip("/") not in _FREE
 
 
 async def _require_principal(request: Request, authenticate: Authenticate, rate: NetworkRate) -> None:

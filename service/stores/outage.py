@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Literal
 
 from service.telemetry import metrics
@@ -39,7 +40,9 @@ class Outage:
             log.warning(self._begun, extra={"cause": cause_of(error)})
             metrics.lost(self._store)
             self.cause = error
-            self._asking = asyncio.get_running_loop().create_task(self._wait_until_over())
+            # In a context of its own: whoever met the outage has ended long before it has.
+            asking = self._wait_until_over()
+            self._asking = asyncio.get_running_loop().create_task(asking, context=Context())
 
     def close(self) -> None:
         """Ask no more."""

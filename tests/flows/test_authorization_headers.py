@@ -119,13 +119,8 @@ def service(loop: asyncio.AbstractEventLoop, start: Start) -> Running:
 
 async def who_am_i(client: Backoffice, token: str, *lines: bytes) -> tuple[int, str | None]:
     """Send header lines byte by byte as they are; return the status and the challenge."""
-    address = httpx.URL(client._base)
-    reader, writer = await asyncio.open_connection(address.host, address.port)
     head = [f"GET {AUTH} HTTP/1.1".encode(), b"Host: localhost", *lines, b"Connection: close", b"", b""]
-    writer.write(b"\r\n".join(head).replace(b"GOOD", token.encode()))
-    answer = await asyncio.wait_for(reader.read(), timeout=5)
-    writer.close()
-    await writer.wait_closed()
+    answer = await client.raw(b"\r\n".join(head).replace(b"GOOD", token.encode()))
     status, *received = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")
     headers = httpx.Headers([(name, value) for name, _, value in (line.partition(": ") for line in received)])
     return int(status.split()[1]), headers.get("WWW-Authenticate")

@@ -1,12 +1,10 @@
 """What every answer has in common, whatever was asked for."""
 
-import asyncio
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -15,7 +13,7 @@ from sanic import HTTPResponse, Request, Sanic
 from service.app import create_app
 from service.routes.answers import json_answer
 from service.settings import Settings
-from tests.backoffice import AUTH, PASSWORD, Backoffice
+from tests.backoffice import AUTH, PASSWORD, Backoffice, claims_of
 from tests.conftest import FakeClock, Running, Start
 
 HEADERS = {
@@ -405,6 +403,20 @@ async def test_a_preflight_is_told_the_methods_of_the_route(start_app: Start, or
         assert answer.headers["vary"] == "Origin"
 
 
+@pytest.mark.parametrize("path", ["/nothing", f"{AUTH}/verify"])
+async def test_a_preflight_of_what_is_no_route_for_pages_is_told_no_methods(
+    start_app: Start, path: str
+) -> None:
+    client = (await start_app(cors_allowed_origins=(ALLOWED,))).client
+
+    asked = {"Origin": ALLOWED, "Access-Control-Request-Method": "POST"}
+    answer = await client.request("OPTIONS", path, headers=asked)
+
+    assert answer.status_code in {401, 404}
+    assert answer.headers["access-control-allow-origin"] == ALLOWED
+    assert "access-control-allow-methods" not in answer.headers
+
+
 SAME_RESOURCE = [
     ("GET", AUTH),
     ("POST", AUTH),
@@ -417,9 +429,21 @@ SAME_RESOURCE = [
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
+    ("GET", "/metrics"),
     ("GET", "/docs"),
     ("GET", "/docs/openapi.json"),
+    ("GET", "/docs/collection.json"),
 ]
+
+
+async def test_a_trailing_slash_ends_the_same_sessions(client: Backoffice) -> None:
+    ended, own = await client.token(), await client.token()
+
+    by_id = await client.request("DELETE", f"{AUTH}/sessions/{claims_of(ended)['sid']}/", own)
+    logout = await client.request("DELETE", f"{AUTH}/", own)
+
+    assert (by_id.status_code, logout.status_code) == (204, 204)
+    assert [(await client.who_am_i(token)).status_code for token in (ended, own)] == [401, 401]
 
 
 async def test_a_trailing_slash_is_the_same_resource(client: Backoffice) -> None:
@@ -515,15 +539,7 @@ def cross_origin_headers(answer: httpx.Response) -> list[str]:
 
 async def send_bytes(client: Backoffice, raw: bytes) -> tuple[int, dict[str, str], bytes]:
     """Send bytes as they are; return the status, the headers and the body that come back."""
-    address = urlsplit(client._base)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    try:
-        writer.write(raw)
-        answer = await asyncio.wait_for(reader.read(), 5)
-    finally:
-        writer.close()
-        await writer.wait_closed()
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = (await client.raw(raw)).partition(b"\r\n\r\n")
     status, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     return int(status.split()[1]), headers, body

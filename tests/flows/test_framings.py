@@ -61,6 +61,9 @@ BROKEN: dict[str, bytes] = {
     "a header folded with a tab": get(HOST + b"X-One: 1\r\n\tTransfer-Encoding: chunked\r\n"),
     "a first header that is folded": get(b" X-One: 1\r\n" + HOST),
     "a line without a colon": get(HOST + b"X-One\r\n"),
+    "a URL without a path": b"GET http://localhost HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a URL without a path, but with a query": b"POST http://localhost?x=1 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a URL without a path, of another scheme": b"OPTIONS foo://localhost HTTP/1.1\r\n" + HOST + b"\r\n",
     # Names
     "a blank before a colon": get(HOST + b"X-One : 1\r\n"),
     "a tab before a colon": get(HOST + b"X-One\t: 1\r\n"),

@@ -218,6 +218,11 @@ async def test_a_refreshed_token_is_charged_to_the_same_session(signed_in: Signe
     [
         ("GET", "/health/live"),
         ("GET", "/health/ready"),
+        ("POST", "/health/live"),
+        ("GET", "/metrics"),
+        ("DELETE", "/metrics"),
+        ("GET", "/.well-known/jwks.json"),
+        ("PUT", "/.well-known/jwks.json"),
         ("OPTIONS", AUTH),
         ("OPTIONS", "/docs"),
         ("OPTIONS", "/nothing"),
@@ -230,6 +235,27 @@ async def test_probes_and_preflights_are_charged_to_nobody(start: Start, method:
 
     assert 429 not in {answer.status_code for answer in answers}
     assert limit_of(answers[-1]) == (None,) * 4
+    assert (await client.request("GET", "/docs")).headers["x-ratelimit-remaining"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "status"),
+    [
+        (AUTH, f"X-Long: {'x' * 9000}", 413),
+        (f"{AUTH}/verify", f"X-Long: {'x' * 9000}", 413),
+        (AUTH, "X-Odd: 1\0", 400),
+    ],
+)
+async def test_a_head_that_cannot_be_read_is_charged_to_nobody(
+    start: Start, path: str, header: str, status: int
+) -> None:
+    client = (await start(limit_network=THREE)).client
+    raw = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n".encode()
+
+    answers = [await client.raw(raw) for _ in range(5)]
+
+    assert {answer.partition(b"\r\n")[0].split()[1] for answer in answers} == {str(status).encode()}
+    assert not any(b"ratelimit" in answer.lower() for answer in answers)
     assert (await client.request("GET", "/docs")).headers["x-ratelimit-remaining"] == "2"
 
 

@@ -16,9 +16,10 @@ async def test_a_token_tells_who_one_is(client: Backoffice) -> None:
 
     answer = await client.who_am_i(token)
 
-    sid = claims_of(token)["sid"]
-    body = answer.json()
+    claims, body = claims_of(token), answer.json()
+    sid = claims["sid"]
     assert answer.status_code == 200
+    assert body["id"] == int(claims["sub"])
     assert (body["name"], body["user"], body["session"]["id"]) == ("Causas", "causas", sid)
     assert list(body) == ["id", "name", "user", "session"]
     assert body["session"]["issued_at"].endswith("Z")
@@ -134,13 +135,14 @@ async def test_a_short_or_common_password_is_not_set(client: Backoffice) -> None
 
 
 async def test_sessions_are_listed_newest_first(client: Backoffice, clock: FakeClock) -> None:
-    await client.token()
+    await client.log_in(headers={"User-Agent": "the first"})
     clock.advance(seconds=2)
-    token = await client.token()
+    token = (await client.log_in(headers={"User-Agent": "the second"})).json()["token"]
 
     answer = await client.sessions(token)
 
     first, second = answer.json()["data"]
+    assert (first["user_agent"], second["user_agent"]) == ("the second", "the first")
     assert answer.json()["meta"] == {"current_page": 1, "last_page": 1, "total": 2}
     assert (first["current"], second["current"]) == (True, False)
     assert first["issued_at"] > second["issued_at"]

@@ -26,13 +26,8 @@ async def verify(client: Backoffice, token: str | None = None, method: str = "GE
 
 async def send(client: Backoffice, *lines: bytes, token: str, path: str = VERIFY) -> int:
     """Send a request byte by byte as it is; return the status."""
-    address = httpx.URL(client._base)
-    reader, writer = await asyncio.open_connection(address.host, address.port)
     head = [f"GET {path} HTTP/1.1".encode(), b"Host: localhost", *lines, b"Connection: close", b"", b""]
-    writer.write(b"\r\n".join(head).replace(b"GOOD", token.encode()))
-    answer = await asyncio.wait_for(reader.read(), timeout=5)
-    writer.close()
-    await writer.wait_closed()
+    answer = await client.raw(b"\r\n".join(head).replace(b"GOOD", token.encode()))
     return int(answer.split()[1])
 
 

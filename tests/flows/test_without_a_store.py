@@ -13,6 +13,7 @@ import pytest
 
 from service.security.networks import Client
 from service.settings import Settings
+from service.stores.pipeline import Pipeline
 from service.wiring import open_use_cases
 from tests.backoffice import AUTH, PASSWORD, Backoffice, claims_of
 from tests.conftest import FakeClock, Start
@@ -23,6 +24,7 @@ from tests.timing import assert_within, time_limit, until
 NO_REDIS = "redis://127.0.0.1:1/0"
 CLIENT = ("orders", "s" * 32)
 NEW_PASSWORD = "a different horse altogether"
+CACHED_SECONDS = 1.0
 UNAVAILABLE = {"message": "Service Unavailable"}
 
 # No answer takes longer than a second, nor does the end of a service that lost its stores.
@@ -342,6 +344,22 @@ async def test_a_ready_service_says_so(client: Backoffice) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+async def test_the_stores_are_asked_once_a_second_however_often_a_probe_asks(
+    start: Start, own_redis: str
+) -> None:
+    client = (await start(redis_url=own_redis)).client
+    redis = Pipeline.connect(own_redis, timedelta(seconds=5))
+    before = await pings(redis)
+
+    with time_limit(CACHED_SECONDS):
+        for _ in range(10):
+            await client.request("GET", "/health/ready")
+
+    asked = await pings(redis) - before
+    await redis.close()
+    assert asked == 1
+
+
 async def test_without_redis_the_service_is_degraded_and_names_it(start: Start) -> None:
     client = (await start(redis_url=NO_REDIS)).client
 
@@ -397,3 +415,9 @@ def assert_unavailable(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.json()) == (503, UNAVAILABLE)
     assert answer.headers["retry-after"].isdigit()
     assert int(answer.headers["retry-after"]) >= 1
+
+
+async def pings(redis: Pipeline) -> int:
+    """Return how often the server was asked whether it is there."""
+    found = await redis.execute("INFO", "commandstats")
+    return int(found.get("cmdstat_ping", {}).get("calls", 0))
