@@ -36,7 +36,7 @@ from service.telemetry import logs, metrics
 from service.telemetry.exports import Spans
 
 _BODY_MAX_BYTES = 16 * 1024
-# A login waits for its hash: longer than any queue that the pool admits to.
+# A login waits for its hash, which has to begin by LOGIN_DEADLINE, at most 25 s.
 _RESPONSE_TIMEOUT_SECONDS = 30
 # From the first byte of a request to the last of its body: see routes/connections.py.
 _REQUEST_TIMEOUT_SECONDS = 10

@@ -5,9 +5,10 @@ Mapped before the workers are forked. A worker writes its own number only, and t
 
 import mmap
 
-# Rows begin at 1, as those of telemetry/metrics.py do.
-_ROWS = 258
-_memory = memoryview(mmap.mmap(-1, _ROWS * 8)).cast("q")
+from service.telemetry.metrics import ROWS
+
+# Numbered as those of the metrics are.
+_memory = memoryview(mmap.mmap(-1, ROWS * 8)).cast("q")
 
 BOOTING = 0
 LEAVING = -1

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 SECRET_MIN_BYTES = 32
 COST_MIN, COST_MAX = 12, 16
 TEST_COST_MIN = 4
+WORKERS_MAX = 256
 HOW_TO_MAKE_A_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 IPNetwork = IPv4Network | IPv6Network
@@ -29,6 +30,8 @@ _CLIENT = re.compile(rf"[!-9;-~]{{1,64}}:[!-~]{{{SECRET_MIN_BYTES},}}")
 _ORIGIN = re.compile(
     r"(?!https:.*:443$|http:.*:80$)[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
 )
+# The server gives up an answer after 30 s, and the hash itself takes its time.
+LOGIN_DEADLINE_MAX = timedelta(seconds=25)
 # Any more, and a sum of it and the time of day could leave the calendar.
 _LONGEST = timedelta(days=36_500)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -130,7 +133,7 @@ class Settings:
             dyno=dyno,
             host=env.text("HOST", "" if production else "127.0.0.1"),
             port=env.integer("PORT", 8000, 0, 65535),
-            workers=env.integer("WEB_CONCURRENCY", os.cpu_count() or 1, 1, 256),
+            workers=env.integer("WEB_CONCURRENCY", min(WORKERS_MAX, os.cpu_count() or 1), 1, WORKERS_MAX),
             data_dir=Path(env.text("DATA_DIR", ".data")),
             database_url=_on_a_dyno(database_url, "postgres", "sslmode", "require") if dyno else database_url,
             redis_url=_on_a_dyno(redis_url, "rediss", "ssl_cert_reqs", "none") if dyno else redis_url,
@@ -197,8 +200,13 @@ def _refuse_what_is_unsafe(settings: Settings) -> None:
         raise SettingsError(f"JWT_SECRET is too short: at least {SECRET_MIN_BYTES} bytes, please.")
     if settings.production and settings.jwt_secret is None and settings.jwt_keys is None:
         raise SettingsError(
-            "JWT_SECRET is not set, and production does not start without a signing key: make one with"
-            f" {HOW_TO_MAKE_A_KEY}."
+            "JWT_SECRET is not set, nor is JWT_KEYS, and production (by APP_ENV, DYNO, or a DATABASE_URL on a"
+            f" server) does not start without a signing key: make one with {HOW_TO_MAKE_A_KEY}."
+        )
+    if settings.login_deadline > LOGIN_DEADLINE_MAX:
+        longest = f"{LOGIN_DEADLINE_MAX.seconds}s"
+        raise SettingsError(
+            f"LOGIN_DEADLINE must be at most {longest}: an answer that takes longer is given up."
         )
     if settings.session_max_ttl < settings.session_ttl:
         raise SettingsError(

@@ -32,10 +32,17 @@ class HashingPool:
         self._waiting = 0
         self._mean_seconds = 0.0
 
-    def admit(self) -> None:
-        """Raise Overloaded, with the time the queue needs, if a new hash would start too late."""
-        if self._waiting * self._mean_seconds > self._deadline:
+    def admit(self, begin_by: float | None = None) -> float:
+        """Return when a new hash has to begin at the latest, in seconds of the monotonic clock.
+
+        That is the deadline from now, or what the first look gave. Raises Overloaded, with the time that the
+        queue needs, if the hash would begin later.
+        """
+        now = time.monotonic()
+        begin_by = now + self._deadline if begin_by is None else begin_by
+        if now + self._waiting * self._mean_seconds > begin_by:
             raise self._overloaded()
+        return begin_by
 
     async def run(self, compute: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run one hash on the thread. Once begun it ends, even if the caller is cancelled.
@@ -43,14 +50,18 @@ class HashingPool:
         Raises Overloaded if it could not begin before the deadline: `admit` can only guess how long the
         queue takes, and before the first hash not even that.
         """
+        return await self.run_by(time.monotonic() + self._deadline, compute, *args, **kwargs)
+
+    async def run_by(self, begin_by: float, compute: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Likewise, with a deadline that `admit` gave: what was waited for meanwhile is part of it."""
         loop = asyncio.get_running_loop()
-        give_up = time.monotonic() + self._deadline
+        asked = time.monotonic()
         self._waiting += 1
         metrics.HASHES_WAITING.change(1)
         self._courtesy.look_on(loop)
         try:
             return await loop.run_in_executor(
-                self._threads, lambda: self._timed(give_up, compute, *args, **kwargs)
+                self._threads, lambda: self._timed(asked, begin_by, compute, *args, **kwargs)
             )
         finally:
             self._waiting -= 1
@@ -62,10 +73,12 @@ class HashingPool:
     def _overloaded(self) -> Overloaded:
         return Overloaded(retry_after=timedelta(seconds=self._waiting * self._mean_seconds - self._deadline))
 
-    def _timed(self, give_up: float, compute: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def _timed(
+        self, asked: float, begin_by: float, compute: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
         started = time.monotonic()
-        metrics.HASH_WAIT_SECONDS.observe(started - (give_up - self._deadline))
-        if started > give_up:
+        metrics.HASH_WAIT_SECONDS.observe(started - asked)
+        if started > begin_by:
             raise self._overloaded()
         try:
             with self._courtesy.due():

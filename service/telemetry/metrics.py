@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, 
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
+from service.settings import WORKERS_MAX
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # As many as WEB_CONCURRENCY allows, one for a worker on its way out, and one for a process that is no worker.
-_ROWS = 258
+ROWS = WORKERS_MAX + 2
 _CELLS = 256
-_memory = memoryview(mmap.mmap(-1, _ROWS * _CELLS * 8)).cast("d")
+_memory = memoryview(mmap.mmap(-1, ROWS * _CELLS * 8)).cast("d")
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -135,7 +137,7 @@ class Histogram:
 
 def use_row(number: int) -> None:
     """Count in this row from now on: what a worker says right after it was forked; rows begin at 1."""
-    if not 0 < number < _ROWS:
+    if not 0 < number < ROWS:
         raise AssertionError(f"no row {number}")
     leave_row(number)
     _registry.row = _memory[number * _CELLS : (number + 1) * _CELLS]

@@ -57,7 +57,7 @@ class VerifyPassword:
 
         How the attempt ended is written down after the answer, which it never changes.
         """
-        self.hashing.admit()
+        begin_by = self.hashing.admit()
         account = self.account_hash(user_key)
         try:
             standing, reservation = await self._reserve(user_key, account, client)
@@ -67,7 +67,7 @@ class VerifyPassword:
             raise
         attempt = _Attempt(account, client, standing, reservation)
         try:
-            user = await self._match(standing.user, user_key, password)
+            user = await self._match(standing.user, user_key, password, begin_by)
             if user is None:
                 raise CredentialsRefused(reservation.budget)
             yield Verified(user, standing)
@@ -109,13 +109,13 @@ class VerifyPassword:
             raise self.guard.blocked(blocked_for)
         return standing
 
-    async def _match(self, user: User | None, user_key: str, password: str) -> User | None:
+    async def _match(self, user: User | None, user_key: str, password: str, begin_by: float) -> User | None:
         # Whoever may not sign in is verified against nothing, which takes as long as a wrong password.
         may = user is not None and user.active and (self.demo_allowed or not is_demo(user_key, password))
         stored = user.password_hash if user is not None and may else None
         # Again: others may have queued up while this one waited for its turn.
-        self.hashing.admit()
-        return user if await self.hashing.run(self.passwords.verify, password, stored) else None
+        self.hashing.admit(begin_by)
+        return user if await self.hashing.run_by(begin_by, self.passwords.verify, password, stored) else None
 
     async def _failed(self, attempt: "_Attempt") -> None:
         user, network = attempt.standing.user, attempt.client.network

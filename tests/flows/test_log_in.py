@@ -1,12 +1,17 @@
 """Exchange credentials for a token."""
 
 import asyncio
+import threading
+import time
+from datetime import timedelta
+from typing import Any
 
 import jwt
 import pytest
 from tortoise.expressions import F
 
 from models import IssuedToken, Session, User
+from service.security.networks import Client
 from tests.backoffice import AUTH, PASSWORD, Backoffice, claims_of
 from tests.conftest import FakeClock, Running, Start
 from tests.timing import until
@@ -105,14 +110,15 @@ async def test_parallel_guesses_compute_no_more_hashes_than_the_limit(
     service: Running, client: Backoffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashes = 0
-    run = type(service.use_cases.log_in.verify_password.hashing).run
+    hashing = service.use_cases.log_in.verify_password.hashing
+    run_by = hashing.run_by
 
-    async def counting(pool: object, compute: object, *arguments: object) -> object:
+    async def counting(*arguments: Any) -> object:
         nonlocal hashes
         hashes += 1
-        return await run(pool, compute, *arguments)  # type: ignore[arg-type]
+        return await run_by(*arguments)
 
-    monkeypatch.setattr(type(service.use_cases.log_in.verify_password.hashing), "run", counting)
+    monkeypatch.setattr(hashing, "run_by", counting)
 
     answers = await asyncio.gather(*(client.log_in(password="wrong") for _ in range(50)))
 
@@ -142,14 +148,15 @@ async def test_the_limit_can_be_switched_off(start: Start) -> None:
 async def test_a_password_changed_while_its_hash_was_computed_gets_nobody_in(
     service: Running, client: Backoffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = type(service.use_cases.log_in.verify_password.hashing).run
+    hashing = service.use_cases.log_in.verify_password.hashing
+    run_by = hashing.run_by
 
-    async def slow(pool: object, compute: object, *arguments: object) -> object:
-        result: object = await run(pool, compute, *arguments)  # type: ignore[arg-type]
+    async def slow(*arguments: Any) -> object:
+        result = await run_by(*arguments)
         await User.filter(user_key="causas").update(session_version=F("session_version") + 1)
         return result
 
-    monkeypatch.setattr(type(service.use_cases.log_in.verify_password.hashing), "run", slow)
+    monkeypatch.setattr(hashing, "run_by", slow)
 
     answer = await client.log_in()
 
@@ -228,3 +235,22 @@ async def test_the_answer_names_its_limit_even_if_the_body_was_no_good(client: B
 
     assert answer.status_code == 422
     assert answer.headers["x-ratelimit-limit"] == "5"
+
+
+async def test_a_login_whose_hash_would_begin_too_late_is_refused_before_it_is_counted(start: Start) -> None:
+    running = await start(login_deadline=timedelta(milliseconds=100))
+    await running.use_cases.create_user("causas", "Causas", PASSWORD, by="test")
+    hashing, may_end = running.use_cases.log_in.verify_password.hashing, threading.Event()
+    await hashing.run(time.sleep, 0.3)
+
+    queue = asyncio.create_task(hashing.run(may_end.wait, 10))
+    await asyncio.sleep(0)
+    answer = await running.client.log_in(password="wrong")
+    may_end.set()
+    await queue
+
+    assert (answer.status_code, answer.json()) == (503, {"message": "Service Unavailable"})
+    assert answer.headers["retry-after"] == "1"
+    explanation = await running.use_cases.explain_login("causas", Client.at("127.0.0.1"))
+    assert explanation.counters is not None
+    assert [count.attempts for _, count in explanation.counters] == [0, 0, 0]

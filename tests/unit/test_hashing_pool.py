@@ -139,6 +139,19 @@ async def test_a_hash_that_could_not_begin_before_the_deadline_is_not_computed()
         assert not late.begun.is_set()
 
 
+async def test_what_was_waited_for_before_is_part_of_the_deadline() -> None:
+    with opened(deadline=timedelta(milliseconds=1)) as pool:
+        begin_by, hash_ = pool.admit(), Hash()
+        await asyncio.sleep(0.01)
+
+        with pytest.raises(Overloaded):
+            pool.admit(begin_by)
+        with pytest.raises(Overloaded):
+            await pool.run_by(begin_by, hash_)
+
+    assert not hash_.begun.is_set()
+
+
 @pytest.mark.usefixtures("three_seconds_each")
 async def test_a_refusal_never_says_to_come_back_at_once() -> None:
     with opened(deadline=timedelta(seconds=2.9)) as pool:

@@ -3,13 +3,15 @@
 import os
 import traceback
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
 
-from service.settings import Environment, Limit, Settings, SettingsError
+from service.settings import Environment, Limit, Rate, Settings, SettingsError
 
 SECRET = "x" * 32
+PROXIES = (IPv4Network("10.0.0.0/8"), IPv6Network("fd00::/8"))
 PRODUCTION = {"APP_ENV": "production", "JWT_SECRET": SECRET}
 
 
@@ -19,7 +21,7 @@ PRODUCTION = {"APP_ENV": "production", "JWT_SECRET": SECRET}
         ("environment", Environment.DEVELOPMENT),
         ("host", "127.0.0.1"),
         ("port", 8000),
-        ("workers", os.cpu_count()),
+        ("workers", min(256, os.cpu_count() or 1)),
         ("data_dir", Path(".data")),
         ("database_url", None),
         ("redis_url", None),
@@ -34,6 +36,14 @@ PRODUCTION = {"APP_ENV": "production", "JWT_SECRET": SECRET}
         ("hash_nice", 10),
         ("password_min_length", 15),
         ("limit_login", Limit(5, timedelta(seconds=60))),
+        ("limit_login_account", Limit(20, timedelta(seconds=900))),
+        ("limit_login_network", Limit(50, timedelta(seconds=300))),
+        ("limit_session", Rate(1000, timedelta(seconds=1), 2000)),
+        ("limit_network", Rate(20, timedelta(seconds=1), 60)),
+        ("event_retention", timedelta(days=400)),
+        ("trusted_proxy_hops", 0),
+        ("trusted_proxies", ()),
+        ("docs", True),
         ("cors_allowed_origins", ("*",)),
         ("force_https", False),
         ("metrics_token", None),
@@ -79,6 +89,12 @@ def test_a_setting_that_is_not_set_has_its_default(field: str, default: object, 
         ("PASSWORD_MIN_LENGTH", "8", "password_min_length", 8),
         ("LIMIT_LOGIN", "10/900", "limit_login", Limit(10, timedelta(minutes=15))),
         ("LIMIT_LOGIN", "0", "limit_login", None),
+        ("LOGIN_DEADLINE", "25s", "login_deadline", timedelta(seconds=25)),
+        ("LIMIT_SESSION", "5/2+0", "limit_session", Rate(5, timedelta(seconds=2), 0)),
+        ("LIMIT_NETWORK", "0", "limit_network", None),
+        ("TRUSTED_PROXY_HOPS", "16", "trusted_proxy_hops", 16),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, fd00::/8", "trusted_proxies", PROXIES),
+        ("DOCS", "0", "docs", False),
         (
             "CLIENTS",
             f" orders:{SECRET}, billing:a:b{SECRET} ,,orders:+/=%{SECRET}",
@@ -122,6 +138,8 @@ def test_a_setting_is_read(variable: str, value: str, field: str, read: object) 
 NOT_A_NUMBER = ["x", "-1", "+1", "1.5", "1e3", " 1", "٣", "0x10", "99999999999999999999"]
 NOT_A_DURATION = ["8", "h", "-1h", "1.5h", "8 h", "8H", "0s", "1w", "٨h", "9999999999s", "8h30m", "36501d"]
 NOT_A_LIMIT = ["5", "5/", "/60", "5/0", "0/60", "-5/60", "5/60/1", "5 / 60", "05/60", "five", "5/60s"]
+NOT_A_RATE = ["5", "5/1", "5+1", "5/1+", "0/1+1", "5/0+1", "-5/1+1", "5/1+-1", "5/1+1.5", "05/1+1", "5/1s+1"]
+NOT_NETWORKS = ["10.0.0.1/8", "10.0.0.0/33", "fd00::/129", "localhost", "10.0.0.0/8;fd00::/8", "*"]
 NOT_A_FLAG = ["true", "yes", "on", "2", "-1"]
 NOT_A_URL = ["localhost", "mysql://localhost/x", "http://localhost", "://x", "redis", "//localhost", "x" * 10]
 NOT_READABLE = ["{}://[::1", "{}://[x]/", "{}://localhost:port/", "{}://localhost:99999/"]
@@ -188,12 +206,14 @@ DURATIONS = (
     "DATABASE_TIMEOUT",
     "SHUTDOWN_GRACE",
 )
+LIMITS = ("LIMIT_LOGIN", "LIMIT_LOGIN_ACCOUNT", "LIMIT_LOGIN_NETWORK")
 NUMBERS = {
     "PORT": ["65536"],
     "WEB_CONCURRENCY": ["0", "257"],
     "SESSIONS_PER_USER": ["10001"],
     "BCRYPT_COST": ["11", "17", "4"],
     "HASH_NICE": ["20"],
+    "TRUSTED_PROXY_HOPS": ["17"],
     "PASSWORD_MIN_LENGTH": ["7", "1025"],
 }
 MALFORMED = [
@@ -203,8 +223,11 @@ MALFORMED = [
     ("LOG_LEVEL", "TRACE"),
     *((name, value) for name, beyond in NUMBERS.items() for value in (*beyond, *NOT_A_NUMBER)),
     *((name, value) for name in DURATIONS for value in NOT_A_DURATION),
-    *(("LIMIT_LOGIN", value) for value in NOT_A_LIMIT),
-    *((name, value) for name in ("FORCE_HTTPS", "ACCESS_LOG") for value in NOT_A_FLAG),
+    ("LOGIN_DEADLINE", "26s"),
+    *((name, value) for name in LIMITS for value in NOT_A_LIMIT),
+    *((name, value) for name in ("LIMIT_SESSION", "LIMIT_NETWORK") for value in NOT_A_RATE),
+    *(("TRUSTED_PROXIES", value) for value in NOT_NETWORKS),
+    *((name, value) for name in ("FORCE_HTTPS", "ACCESS_LOG", "DOCS") for value in NOT_A_FLAG),
     *((name, value) for name in ("DATABASE_URL", "REDIS_URL") for value in NOT_A_URL),
     *(("DATABASE_URL", value.format("postgres")) for value in NOT_READABLE),
     *(("REDIS_URL", value.format("redis")) for value in NOT_READABLE),
