@@ -253,7 +253,7 @@ def build(
         enable_user=EnableUser(find_user, events, clock),
         rename_user=RenameUser(find_user, revocations, clock),
         delete_user=DeleteUser(find_user, revocations, clock),
-        import_users=ImportUsers(database, events, clock),
+        import_users=ImportUsers(database, events, settings.bcrypt_cost, clock),
         list_users=ListUsers(database),
         show_user=ShowUser(find_user, account_hash, history, clock),
         explain_login=ExplainLogin(guard, account_hash, history, clock),

@@ -38,9 +38,10 @@ class Passwords:
         """Compare the password with a stored hash; None stands for an account that does not exist.
 
         A refusal takes as long as one hash at the current cost, whatever the reason for it, so its time does
-        not tell an unknown account from a wrong password or from an imported, cheaper hash.
+        not tell an unknown account from a wrong password or from an imported, cheaper hash. A dearer one it
+        does tell: none is imported, and `doctor` names those that a higher BCRYPT_COST has left behind.
         """
-        cost = _cost(stored)
+        cost = cost_of(stored)
         if stored is None or cost is None:
             # Through the very same lines, which cost microseconds beside the hash as well.
             _matches(password, self._decoy)
@@ -65,12 +66,12 @@ class Passwords:
             bcrypt.hashpw(b"decoy", bcrypt.gensalt(cost))
 
 
-def is_well_formed(stored: str) -> bool:
-    """Whether a hash from elsewhere can verify at all: ours, or bcrypt's at a cost that one can wait for."""
-    return _cost(stored) is not None
+def beginnings(cost: int) -> list[str]:
+    """Return how the stored hashes of a cost begin."""
+    return [f"$bcrypt-sha256$v=2,t=2b,r={cost}$", *(f"$2{letter}${cost:02}$" for letter in "aby")]
 
 
-def _cost(stored: str | None) -> int | None:
+def cost_of(stored: str | None) -> int | None:
     """Return the cost of a well-formed stored hash; None where bcrypt would not even start."""
     match = stored is not None and (_OURS.fullmatch(stored) or _PLAIN.fullmatch(stored))
     if not match or not _COST_MIN <= int(match[1]) <= _COST_MAX:

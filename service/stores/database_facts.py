@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+
+from tortoise.expressions import Q
 
 from models import User, fold_user
 from service.clock import Clock
+from service.security.passwords import beginnings
+from service.settings import COST_MAX
 from service.stores.database import Database
 from service.stores.migrations import missing_and_unknown
 
@@ -16,9 +21,10 @@ class DatabaseFacts:
     encrypted: bool
     ahead: timedelta  # of this machine's clock
     demo_hash: str | None  # the stored hash of an active user by the demo user's name
+    dearest: int | None  # the highest cost of a stored hash, if it is above the current one
 
 
-async def database_facts(database: Database, demo_user: str, clock: Clock) -> DatabaseFacts:
+async def database_facts(database: Database, demo_user: str, bcrypt_cost: int, clock: Clock) -> DatabaseFacts:
     """Raise DatabaseUnavailable if it does not answer."""
     encrypted, ahead = await _connection(database, clock)
     pending, unknown = await database.read(missing_and_unknown)
@@ -29,6 +35,7 @@ async def database_facts(database: Database, demo_user: str, clock: Clock) -> Da
         ahead=ahead,
         # Before the first migration there is no table to look into.
         demo_hash=None if pending else await _hash_of(database, demo_user),
+        dearest=None if pending else await _dearest(database, bcrypt_cost),
     )
 
 
@@ -46,3 +53,11 @@ async def _connection(database: Database, clock: Clock) -> tuple[bool, timedelta
 async def _hash_of(database: Database, user: str) -> str | None:
     row = await database.read(lambda: User.get_or_none(user_key=fold_user(user), active=True))
     return None if row is None else row.password_hash
+
+
+async def _dearest(database: Database, bcrypt_cost: int) -> int | None:
+    for cost in range(COST_MAX, bcrypt_cost, -1):
+        of_this_cost = Q(*(Q(password_hash__startswith=each) for each in beginnings(cost)), join_type="OR")
+        if await database.read(partial(User.exists, of_this_cost)):
+            return cost
+    return None

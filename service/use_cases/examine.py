@@ -51,7 +51,7 @@ class Examine:
 
     async def _database(self) -> DatabaseFacts | DatabaseUnavailable:
         try:
-            return await database_facts(self.database, DEMO_USER, self.clock)
+            return await database_facts(self.database, DEMO_USER, self.settings.bcrypt_cost, self.clock)
         except DatabaseUnavailable as error:
             return error
 

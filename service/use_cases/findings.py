@@ -180,8 +180,7 @@ def _router_unknown(facts: Facts) -> str | None:
 
 def _proxy_unknown(facts: Facts) -> str | None:
     settings = facts.settings
-    everywhere = settings.host in {"", "0.0.0.0", "::"}  # noqa: S104 - read, not listened on
-    if not settings.production or settings.dyno or not everywhere or _knows_proxies(settings):
+    if settings.dyno or not _is_public(settings) or _knows_proxies(settings):
         return None
     return (
         "TRUSTED_PROXY_HOPS is 0, which is right if clients connect themselves: behind a proxy set it to 1,"
@@ -200,6 +199,20 @@ def _everybody_a_proxy(facts: Facts) -> str | None:
 
 def _knows_proxies(settings: Settings) -> bool:
     return bool(settings.trusted_proxy_hops or settings.trusted_proxies)
+
+
+def _plain_http(facts: Facts) -> str | None:
+    if not _is_public(facts.settings) or facts.settings.force_https:
+        return None
+    return (
+        "FORCE_HTTPS is 0, and passwords may travel in plain text: put TLS in front, and set it to 1, so that"
+        " browsers keep to it."
+    )
+
+
+def _is_public(settings: Settings) -> bool:
+    everywhere = settings.host in {"", "0.0.0.0", "::"}  # noqa: S104 - read, not listened on
+    return settings.production and everywhere
 
 
 def _plain_redis(facts: Facts) -> str | None:
@@ -228,6 +241,16 @@ def _hash_time(facts: Facts) -> str | None:
         return f"{took}, and guessing is cheap: set BCRYPT_COST to {min(COST_MAX, cost + 1)}."
     remedy = f"set BCRYPT_COST to {cost - 1}" if cost > COST_MIN else "run it on a faster machine"
     return f"{took}, and logins wait for each other: {remedy}."
+
+
+def _dear_hashes(facts: Facts) -> str | None:
+    if facts.database is None or facts.database.dearest is None:
+        return None
+    dearest, cost = facts.database.dearest, facts.settings.bcrypt_cost
+    return (
+        f"Some hashes have cost {dearest}, and BCRYPT_COST is {cost}: until their users have signed in once,"
+        f" the time of a refusal tells that they exist. Set BCRYPT_COST to {dearest}, or wait for them."
+    )
 
 
 def _lost_users(facts: Facts) -> str | None:
@@ -278,13 +301,15 @@ _CHECKS: dict[str, tuple[Severity, Callable[[Facts], str | None]]] = {
     "clock_of_redis": (Severity.WARNING, _clock_of_redis),
     "clock_of_the_database": (Severity.WARNING, _clock_of_the_database),
     "router_unknown": (Severity.WARNING, _router_unknown),
+    "proxy_unknown": (Severity.WARNING, _proxy_unknown),
+    "plain_http": (Severity.WARNING, _plain_http),
     "plain_redis": (Severity.WARNING, _plain_redis),
     "plain_database": (Severity.WARNING, _plain_database),
     "hash_time": (Severity.WARNING, _hash_time),
+    "dear_hashes": (Severity.WARNING, _dear_hashes),
     "local_users": (Severity.WARNING, _local_users),
     "private_redis": (Severity.WARNING, _private_redis),
     "limits_off": (Severity.WARNING, _limits_off),
     "not_installed": (Severity.WARNING, _not_installed),
     "later_migrations": (Severity.HINT, _later_migrations),
-    "proxy_unknown": (Severity.HINT, _proxy_unknown),
 }

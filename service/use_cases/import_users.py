@@ -10,7 +10,7 @@ from tortoise.exceptions import IntegrityError
 from models import User
 from service.clock import Clock
 from service.errors import CannotBeDone
-from service.security.passwords import is_well_formed
+from service.security.passwords import cost_of
 from service.stores.database import Database
 from service.stores.security_events import SecurityEvents
 from service.telemetry.events import Event
@@ -52,6 +52,7 @@ class Import:
 class ImportUsers:
     database: Database
     events: SecurityEvents
+    bcrypt_cost: int
     clock: Clock
 
     async def __call__(
@@ -59,7 +60,7 @@ class ImportUsers:
     ) -> Import:
         """Write nothing if a line is rejected, or with `skip_rejected` the others; in one transaction."""
         rejected: list[Rejected] = []
-        rows = {row.user_key: (line, row) for line, row in _checked(lines, rejected)}
+        rows = {row.user_key: (line, row) for line, row in self._checked(lines, rejected)}
         for key in await self._taken(list(rows)):
             line, row = rows.pop(key)
             rejected.append(Rejected(line, f"There is a user {row.user} already."))
@@ -68,6 +69,34 @@ class ImportUsers:
             return Import(len(rows), 0, rejected)
         await self._write([row for _, row in rows.values()], by)
         return Import(len(rows), len(rows), rejected)
+
+    def _checked(
+        self, lines: Iterable[Candidate | Rejected], rejected: list[Rejected]
+    ) -> Iterator[tuple[int, User]]:
+        """Yield the rows of the good lines, and the numbers of those; put the others aside."""
+        first_seen: dict[str, int] = {}
+        for line in lines:
+            found = line if isinstance(line, Rejected) else self._row(line, first_seen)
+            if isinstance(found, Rejected):
+                rejected.append(found)
+            else:
+                first_seen[found.user_key] = line.line
+                yield line.line, found
+
+    def _row(self, line: Candidate, first_seen: dict[str, int]) -> User | Rejected:
+        try:
+            names = Names.of(line.user, line.name or line.user)
+        except CannotBeDone as error:
+            return Rejected(line.line, str(error))
+        if names.user_key in first_seen:
+            return Rejected(line.line, f"{names.user} is in line {first_seen[names.user_key]} already.")
+        cost = cost_of(line.password_hash)
+        if cost is None:
+            return Rejected(line.line, "The password_hash is not a bcrypt hash of a cost from 4 to 16.")
+        if cost > self.bcrypt_cost:
+            # A wrong password would take longer than one for a name that does not exist.
+            return Rejected(line.line, f"The password_hash has cost {cost}: set BCRYPT_COST to {cost} first.")
+        return User(**names.columns, password_hash=line.password_hash, active=line.active)
 
     async def _taken(self, keys: Sequence[str]) -> Sequence[str]:
         return [key for some in _some(keys) for key in await self._there(some)]
@@ -88,30 +117,6 @@ class ImportUsers:
             raise CannotBeDone(
                 "Nothing was imported: somebody has just created one of these users. Run it again."
             ) from error
-
-
-def _checked(lines: Iterable[Candidate | Rejected], rejected: list[Rejected]) -> Iterator[tuple[int, User]]:
-    """Yield the rows of the good lines, and the numbers of those; put the others aside."""
-    first_seen: dict[str, int] = {}
-    for line in lines:
-        found = line if isinstance(line, Rejected) else _row(line, first_seen)
-        if isinstance(found, Rejected):
-            rejected.append(found)
-        else:
-            first_seen[found.user_key] = line.line
-            yield line.line, found
-
-
-def _row(line: Candidate, first_seen: dict[str, int]) -> User | Rejected:
-    try:
-        names = Names.of(line.user, line.name or line.user)
-    except CannotBeDone as error:
-        return Rejected(line.line, str(error))
-    if names.user_key in first_seen:
-        return Rejected(line.line, f"{names.user} is in line {first_seen[names.user_key]} already.")
-    if not is_well_formed(line.password_hash):
-        return Rejected(line.line, "The password_hash is no bcrypt hash of a cost from 4 to 16.")
-    return User(**names.columns, password_hash=line.password_hash, active=line.active)
 
 
 def _some(items: Sequence[T]) -> Iterator[Sequence[T]]:

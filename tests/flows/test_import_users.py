@@ -9,15 +9,17 @@ from service.use_cases.import_users import Candidate, Import
 from tests.conftest import Running
 from tests.timing import TooLate
 
-HASH = "$2y$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
+HASH = "$2y$04$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
 
 
-def lines(*users: str) -> Sequence[Candidate]:
-    return [Candidate(number, user, "", HASH, active=True) for number, user in enumerate(users, 1)]
+def lines(*users: str, stored: str = HASH) -> Sequence[Candidate]:
+    return [Candidate(number, user, "", stored, active=True) for number, user in enumerate(users, 1)]
 
 
-async def imported(service: Running, *users: str) -> Import:
-    return await service.use_cases.import_users(lines(*users), by="test", dry_run=False, skip_rejected=False)
+async def imported(service: Running, *users: str, stored: str = HASH) -> Import:
+    return await service.use_cases.import_users(
+        lines(*users, stored=stored), by="test", dry_run=False, skip_rejected=False
+    )
 
 
 async def test_of_two_imports_at_once_that_share_a_user_one_is_undone_as_a_whole(service: Running) -> None:
@@ -28,8 +30,10 @@ async def test_of_two_imports_at_once_that_share_a_user_one_is_undone_as_a_whole
         imported(service, *one, "shared"), imported(service, *other, "shared"), return_exceptions=True
     )
 
-    if any(isinstance(each, Import) and each.rejected for each in done):
-        raise TooLate("the one began when the other had ended")
+    for each in done:
+        if isinstance(each, Import) and each.rejected:
+            assert [line.reason for line in each.rejected] == ["There is a user shared already."]
+            raise TooLate("the one began when the other had ended")
     (loser,) = (each for each in done if isinstance(each, CannotBeDone))
     assert str(loser).startswith("Nothing was imported: ")
     assert await User.all().count() == 1 + 701
@@ -44,3 +48,14 @@ async def test_a_second_import_of_a_file_changes_nothing(service: Running) -> No
 
     assert (again.imported, [each.line for each in again.rejected]) == (0, [1, 2])
     assert await User.all().order_by("id").values() == before
+
+
+async def test_a_hash_that_would_take_longer_than_a_decoy_is_not_imported(service: Running) -> None:
+    dearer = HASH.replace("$04$", "$05$")
+
+    refused, taken = await imported(service, "a", stored=dearer), await imported(service, "a")
+
+    assert [line.reason for line in refused.rejected] == [
+        "The password_hash has cost 5: set BCRYPT_COST to 5 first."
+    ]
+    assert (refused.imported, taken.imported) == (0, 1)

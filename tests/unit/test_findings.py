@@ -12,7 +12,9 @@ from service.stores.database_facts import DatabaseFacts
 from service.stores.redis_facts import RedisFacts
 from service.use_cases.findings import _CHECKS, Facts, Severity, findings
 
-DATABASE = DatabaseFacts(pending=(), unknown=(), encrypted=True, ahead=timedelta(), demo_hash=None)
+DATABASE = DatabaseFacts(
+    pending=(), unknown=(), encrypted=True, ahead=timedelta(), demo_hash=None, dearest=None
+)
 REDIS = RedisFacts(version="7.2.4", eviction="noeviction", ahead=timedelta())
 SECRET = "0123456789abcdefghijklmnopqrstuv"
 WELL = {
@@ -20,6 +22,7 @@ WELL = {
     "DATABASE_URL": "postgres://db.example/x",
     "REDIS_URL": "rediss://redis.example/0",
     "TRUSTED_PROXY_HOPS": "1",
+    "FORCE_HTTPS": "1",
 }
 REFUSAL = DatabaseRefused("no such role", pending=False)
 FACTS = Facts(
@@ -82,8 +85,8 @@ WRONG: list[tuple[dict[str, Any], str, Severity, str]] = [
     (environment(**DYNO, TRUSTED_PROXY_HOPS="0"), "router_unknown", WARNING, "set it to 1"),
     (environment(TRUSTED_PROXIES="10.0.0.0/8,0.0.0.0/0"), "everybody_a_proxy", MUST, "instead."),
     (environment(TRUSTED_PROXIES="::/0"), "everybody_a_proxy", MUST, "name the networks"),
-    (environment(TRUSTED_PROXY_HOPS="0"), "proxy_unknown", HINT, "behind a proxy set it to 1"),
-    (environment(TRUSTED_PROXY_HOPS="0", HOST="0.0.0.0"), "proxy_unknown", HINT, "to 1"),  # noqa: S104
+    (environment(TRUSTED_PROXY_HOPS="0"), "proxy_unknown", WARNING, "behind a proxy set it to 1"),
+    (environment(TRUSTED_PROXY_HOPS="0", HOST="0.0.0.0"), "proxy_unknown", WARNING, "to 1"),  # noqa: S104
     (environment(REDIS_URL="redis://10.0.0.9/0"), "plain_redis", WARNING, "rediss://"),
     (database(encrypted=False), "plain_database", WARNING, "sslmode=verify-full"),
     (hash_time(99), "hash_time", WARNING, "set BCRYPT_COST to 13"),
@@ -92,6 +95,8 @@ WRONG: list[tuple[dict[str, Any], str, Severity, str]] = [
     (environment(DATABASE_URL="", APP_ENV="production"), "local_users", WARNING, "DATA_DIR (.data)"),
     (environment(**DYNO, DATABASE_URL=""), "lost_users", MUST, "attach a PostgreSQL database"),
     (environment(**DYNO, DATABASE_URL="sqlite://x"), "lost_users", MUST, "attach"),
+    (environment(FORCE_HTTPS="0"), "plain_http", WARNING, "put TLS in front"),
+    (database(dearest=14), "dear_hashes", WARNING, "Set BCRYPT_COST to 14"),
     (environment(REDIS_URL=""), "private_redis", WARNING, "REDIS_URL is not set"),
     (environment(LIMIT_LOGIN="0", LIMIT_NETWORK="0"), "limits_off", WARNING, "LIMIT_LOGIN, LIMIT_NETWORK"),
     ({"not_installed": ("X is set.",)}, "not_installed", WARNING, "X is set."),
@@ -99,12 +104,14 @@ WRONG: list[tuple[dict[str, Any], str, Severity, str]] = [
 RIGHT: list[dict[str, Any]] = [
     {},
     environment(TRUSTED_PROXY_HOPS="0", TRUSTED_PROXIES="10.0.0.0/8"),
-    environment(TRUSTED_PROXY_HOPS="0", HOST="127.0.0.1"),
+    environment(TRUSTED_PROXY_HOPS="0", FORCE_HTTPS="0", HOST="127.0.0.1"),
     environment(REDIS_URL="redis://127.0.0.1/0"),
     environment(REDIS_URL="unix:///run/redis.sock"),
     environment(DATABASE_URL="sqlite:///x") | database(encrypted=False),
     environment(DATABASE_URL="postgres://localhost/x") | database(encrypted=False),
-    environment(APP_ENV="development", TRUSTED_PROXY_HOPS="0", DATABASE_URL="", REDIS_URL=""),
+    environment(
+        APP_ENV="development", TRUSTED_PROXY_HOPS="0", FORCE_HTTPS="0", DATABASE_URL="", REDIS_URL=""
+    ),
     environment(APP_ENV="development") | {"demo_user": True},
     environment(**DYNO),
     redis(version="6.2.0"),
@@ -118,7 +125,6 @@ RIGHT: list[dict[str, Any]] = [
 
 
 def test_every_check_is_tried() -> None:
-
     assert {check for _, check, _, _ in WRONG} == set(_CHECKS)
 
 
