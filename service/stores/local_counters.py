@@ -25,10 +25,13 @@ _COUNTERS = 30_000
 class _Attempt(NamedTuple):
     at_ms: int
     pending: bool
+    told: bool = False  # Redis counts it as well by now
 
 
 @dataclass(slots=True)
 class LocalCounters:
+    """What Redis has been told of counts on here: the next outage must not hand out the same again."""
+
     stale_after: timedelta
     now_ms: Callable[[], int] = lambda: int(time.monotonic() * 1000)
     _attempts: OrderedDict[str, dict[str, _Attempt]] = field(default_factory=OrderedDict)
@@ -53,30 +56,40 @@ class LocalCounters:
 
     async def settle(self, attempt: str, at_ms: int, outcome: Outcome, counters: Sequence[Counter]) -> None:
         for counter in counters:
-            self._attempts.get(counter.key, {}).pop(attempt, None)
+            pending = self._attempts.get(counter.key, {}).pop(attempt, None)
             if outcome == "failed":
-                self._add(counter, attempt, _Attempt(at_ms, pending=False))
+                told = pending is not None and pending.told
+                self._add(counter, attempt, _Attempt(at_ms, pending=False, told=told))
         if outcome == "succeeded" and counters[0].policy == "pair":
             pair = self._attempts.get(counters[0].key, {})
             for failed in [name for name, entry in pair.items() if not entry.pending]:
                 del pair[failed]
 
-    def holds(self, attempt: str, counters: Sequence[Counter]) -> bool:
-        """Whether the attempt is still counted here, in any of the counters."""
-        return any(attempt in self._attempts.get(counter.key, {}) for counter in counters)
+    def alone_holds(self, attempt: str, counters: Sequence[Counter]) -> bool:
+        """Whether the attempt is counted here, in any of the counters, and nobody was told of it."""
+        found = (self._attempts.get(counter.key, {}).get(attempt) for counter in counters)
+        return any(entry is not None and not entry.told for entry in found)
 
-    def remembered(self) -> Sequence[tuple[Counter, Sequence[Remembered]]]:
-        """Return all that is counted here, for others to take over."""
+    def untold(self) -> Sequence[tuple[Counter, Sequence[Remembered]]]:
+        """Return what is counted here alone, for others to take over."""
         now = self.now_ms()
-        return [
-            (self._counters[key], [Remembered(name, now - at, pending) for name, (at, pending) in of.items()])
+        untold = {
+            key: [Remembered(name, now - at, pending) for name, (at, pending, told) in of.items() if not told]
             for key, of in self._attempts.items()
-            if of
-        ]
+        }
+        return [(self._counters[key], attempts) for key, attempts in untold.items() if attempts]
 
-    def forget_all(self) -> None:
-        self._attempts.clear()
-        self._counters.clear()
+    def told(self, taken_over: Sequence[tuple[Counter, Sequence[Remembered]]]) -> None:
+        """Note that others count these as well; forget what has left its window."""
+        for counter, attempts in taken_over:
+            here = self._attempts.get(counter.key, {})
+            for remembered in attempts:
+                if (entry := here.get(remembered.attempt)) is not None:
+                    here[remembered.attempt] = entry._replace(told=True)
+        now = self.now_ms()
+        for counter in list(self._counters.values()):
+            if not self._count(counter, now).attempts:
+                del self._attempts[counter.key], self._counters[counter.key]
 
     def _add(self, counter: Counter, name: str, entry: _Attempt) -> None:
         self._attempts.setdefault(counter.key, {})[name] = entry

@@ -26,6 +26,9 @@ _ASK_AGAIN_SECONDS = 0.1
 # Whoever hangs up goes on waiting, so connections bound neither of these. So many attempts may wait in one
 # process; and if more turns than this wait, they ask less often, so that they do not ask more together.
 _WAITING_AT_MOST = 1000
+# Without a limit of the account its attempts are counted all the same, for who is pending: the hundredth
+# failure in a row blocks, and may not be found among many that are in flight.
+_COUNTED_ONLY = Limit(1_000_000, timedelta(minutes=1))
 _TURNS_AT_FULL_PACE = 100
 
 
@@ -133,17 +136,23 @@ class LoginGuard:
         # Where Redis is gone nothing is lost: an unsettled attempt counts as a failure.
         try:
             if await self._handed_over(reservation):
+                # Here as well: it counts in the next outage.
+                await self._settle(reservation, outcome)
                 reservation = await self._as_shared(reservation)
-            await reservation.where.settle(reservation.id, reservation.at_ms, outcome, reservation.counters)
+            await self._settle(reservation, outcome)
         except RedisUnavailable:
             log.warning("attempt_not_settled")
+
+    @staticmethod
+    async def _settle(reservation: Reservation, outcome: Outcome) -> None:
+        await reservation.where.settle(reservation.id, reservation.at_ms, outcome, reservation.counters)
 
     async def _handed_over(self, reservation: Reservation) -> bool:
         """Whether Redis came back while the attempt was counted here, and has been told of it."""
         if reservation.where is not self._local:
             return False
         async with self._handing_over:
-            return not self._local.holds(reservation.id, reservation.counters)
+            return not self._local.alone_holds(reservation.id, reservation.counters)
 
     async def _as_shared(self, reservation: Reservation) -> Reservation:
         """Give the time of the attempt by the clock of Redis, which a question tells."""
@@ -165,7 +174,7 @@ class LoginGuard:
     async def _try(self, attempt: str, account: str, client: Client, *, known: bool) -> Reservation | None:
         """Return None if the attempt has to wait for others."""
         where: Counters = self._shared
-        counters = counters_of(self._limits, account, client, known=known)
+        counters = _charged(self._limits, account, client, known=known)
         if not counters:
             return Reservation(attempt, 0, where, (), None, 0)
         try:
@@ -173,11 +182,11 @@ class LoginGuard:
                 await self._hand_over()
             decision = await where.reserve(attempt, counters)
             # What another login has counted here meanwhile must not wait for the next outage.
-            if self._alone and not self._local.remembered():
+            if self._alone and not self._local.untold():
                 self._note(alone=False)
         except RedisUnavailable:
             self._note(alone=True)
-            counters, where = counters_of(self._local_limits, account, client, known=known), self._local
+            counters, where = _charged(self._local_limits, account, client, known=known), self._local
             decision = await where.reserve(attempt, counters)
         if decision.verdict == "full":
             return None
@@ -200,9 +209,9 @@ class LoginGuard:
     async def _hand_over(self) -> None:
         """Tell a Redis that is back what was counted without it: it may have come back empty."""
         async with self._handing_over:
-            counted = self._local.remembered()
+            counted = self._local.untold()
             await asyncio.gather(*(self._shared.take_over(*one) for one in counted))
-            self._local.forget_all()
+            self._local.told(counted)
 
     def _note(self, *, alone: bool) -> None:
         """Say once when the shared counters are lost, and once when they are back."""
@@ -219,8 +228,17 @@ class LoginGuard:
             yield
 
 
+def _charged(limits: LoginLimits, account: str, client: Client, *, known: bool) -> list[Counter]:
+    """List the counters an attempt is charged to: those that limit it, and always that of the account."""
+    counters = counters_of(limits, account, client, known=known)
+    if limits.account is None and not known:
+        key = keys.attempts_on_account(account)
+        counters.append(Counter("account", key, _COUNTED_ONLY.count, _COUNTED_ONLY.window))
+    return counters
+
+
 def counters_of(limits: LoginLimits, account: str, client: Client | None, *, known: bool) -> list[Counter]:
-    """List the counters an attempt is charged to, that of the pair first."""
+    """List the counters that limit an attempt, that of the pair first."""
     pair, on_account, network = limits.pair, limits.account, limits.network
     counters = []
     if pair is not None and client is not None:
@@ -232,7 +250,8 @@ def counters_of(limits: LoginLimits, account: str, client: Client | None, *, kno
     if network is not None and client is not None:
         key = keys.attempts_from_network(client.network)
         counters.append(Counter("network", key, network.count, network.window))
-        if client.wide_network is not None:
+        # A neighbour in her site must not shut out an owner who sits in a network of her own.
+        if client.wide_network is not None and not known:
             key = keys.attempts_from_network(client.wide_network)
             counters.append(Counter("wide network", key, _WIDE_FACTOR * network.count, network.window))
     return counters
