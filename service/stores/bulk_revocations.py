@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from tortoise.expressions import F, Subquery
-from tortoise.functions import Count
-
 from models import KnownNetwork, Session, User
 from service.errors import DatabaseUnavailable
 from service.security.tokens import KEEP_AFTER_END
 from service.stores.announcement import Announcement
 from service.stores.database import Database
-from service.stores.revocations import Revocations
+from service.stores.revocations import Revocations, alive_until_now
 from service.stores.security_events import SecurityEvents
 from service.stores.sessions import SessionStore
 from service.telemetry.events import Event
@@ -25,7 +22,6 @@ T = TypeVar("T")
 # SQLite takes 999 parameters in its older versions.
 SESSIONS_AT_ONCE = 900
 USERS_AT_ONCE = 50
-_MARKED_AT_ONCE = 2000
 # Rows are locked in no order that others keep to: PostgreSQL ends one of two who wait for each other.
 _TRIES = 3
 _PAUSE_SECONDS = 0.2
@@ -65,8 +61,7 @@ class BulkRevocations:
         ends = defaultdict[int, dict[str, datetime]](dict)
         for sid, user_id, end, _ in rows:
             ends[user_id][sid] = end
-        tombstones = (self.sessions.bury_all(user_id, each) for user_id, each in ends.items())
-        await announcement.tell(asyncio.gather(*tombstones))
+        await announcement.tell(self.sessions.bury_all(ends))
         return _ended(rows, now)
 
     async def raise_versions(
@@ -82,15 +77,10 @@ class BulkRevocations:
         not_raised = users.exclude(session_version_changed_at=now)
 
         async def work() -> tuple[Counter[int], Sequence[tuple[int, int]]]:
-            await not_raised.update(
-                session_version=F("session_version") + 1,
-                session_version_changed_at=now,
-                version_change=self.database.change_number("users", "version_change"),
-                updated_at=now,
-            )
+            await not_raised.update(**self.revocations.raised_version(now))
             if forget:
                 await KnownNetwork.filter(user_id__in=user_ids).delete()
-            return await _alive_until_now(user_ids, now), await users.values_list("id", "session_version")
+            return await alive_until_now(user_ids, now), await users.values_list("id", "session_version")
 
         def told(done: tuple[Counter[int], object]) -> list[Event]:
             ended, _ = done
@@ -106,38 +96,20 @@ class BulkRevocations:
         return ended
 
     async def mark(self, user_ids: Sequence[int], *, by: str, why: str, now: datetime) -> bool:
-        """Write down who ended sessions whose version was raised, some at once; return whether more are left.
+        """Write down who ended the sessions, some at once; return whether more are left."""
 
-        They are dead without it. One that is never marked is only missing from the record.
-        """
-        dead = Session.filter(
-            user_id__in=user_ids,
-            revoked_at=None,
-            expires_at__gt=now - KEEP_AFTER_END,
-            user__session_version__gt=F("version"),
-        )
-        some = Session.filter(id__in=Subquery(dead.limit(_MARKED_AT_ONCE).values("id")))
-        marking = some.update(revoked_at=now, revoked_by=by, revoked_why=why)
-        marked = await _patiently(lambda: self.database.write(lambda: marking))
-        return marked == _MARKED_AT_ONCE
+        async def work() -> bool:
+            return await self.revocations.mark_some(user_ids, by=by, why=why, now=now)
+
+        return await _patiently(lambda: self.database.write(work))
+
+    def announcement(self) -> Announcement:
+        return self.revocations.announcement()
 
 
 def _ended(rows: Sequence[tuple[str, int, datetime, datetime]], now: datetime) -> Counter[int]:
     # Not the number of rows that were written: of a batch that is tried again it would be too small.
     return Counter(user_id for _, user_id, _, revoked_at in rows if revoked_at == now)
-
-
-async def _alive_until_now(user_ids: Sequence[int], now: datetime) -> Counter[int]:
-    """Count the sessions that were alive before the caller raised the versions by one."""
-    alive = Session.filter(
-        user_id__in=user_ids,
-        revoked_at=None,
-        expires_at__gt=now,
-        user__active=True,
-        version=F("user__session_version") - 1,
-    )
-    rows = await alive.annotate(count=Count("id")).group_by("user_id").values_list("user_id", "count")
-    return Counter(dict(rows))
 
 
 async def _patiently(work: Callable[[], Awaitable[T]]) -> T:

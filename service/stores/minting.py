@@ -19,6 +19,7 @@ from service.stores.revocations import Revocations
 from service.stores.security_events import SecurityEvents
 from service.stores.sessions import copy_of
 from service.telemetry.events import Event, short
+from service.uncancelled import in_background
 
 # What `_hold`, the session's row and the token's are for the models, in one statement and one journey: a
 # sixth of what a login costs beside its hash. SQLite knows no such statement, and has no journey.
@@ -80,19 +81,22 @@ class Mint:
         Every network but this one becomes unknown: whoever knew the old password may have come from there.
         """
 
-        async def work() -> Minted:
+        by, why = f"user:{user.id}", "password_changed"
+
+        async def work() -> tuple[Minted, bool]:
             await self._set_password(user, password_hash, now)
             await forget_networks(user.id)
             await remember_network(user.id, client.network, now)
-            await self.revocations.end_rows_of(user.id, by=f"user:{user.id}", why="password_changed", now=now)
-            return await self._new_session(user, user.session_version + 1, client, now)
+            more = await self.revocations.mark_some([user.id], by=by, why=why, now=now)
+            return await self._new_session(user, user.session_version + 1, client, now), more
 
-        def event(minted: Minted) -> Event:
-            return Event(
-                "password_changed", now, user.id, network=client.network, sid=short(minted.claims.sid)
-            )
+        def event(done: tuple[Minted, bool]) -> Event:
+            return Event(why, now, user.id, network=client.network, sid=short(done[0].claims.sid))
 
-        return await self.events.commit(work, event)
+        minted, more = await self.events.commit(work, event)
+        if more:
+            in_background(self.revocations.mark_all([user.id], by=by, why=why, now=now))
+        return minted
 
     async def extend_session(self, user_id: int, sid: str, now: datetime) -> Minted:
         """Record a further token of a session, and move its end; never past its absolute end."""
@@ -168,11 +172,7 @@ class Mint:
 
     async def _set_password(self, user: User, password_hash: str, now: datetime) -> None:
         changed = await _unchanged(user).update(
-            password_hash=password_hash,
-            session_version=user.session_version + 1,
-            session_version_changed_at=now,
-            version_change=self.database.change_number("users", "version_change"),
-            updated_at=now,
+            password_hash=password_hash, **self.revocations.raised_version(now)
         )
         if not changed:
             raise Unauthenticated

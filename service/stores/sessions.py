@@ -1,5 +1,6 @@
 """Say whether a session is alive: Redis answers, the database decides."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -105,8 +106,11 @@ class SessionStore:
         forget = _unix(end + KEEP_AFTER_END)
         await self.redis.execute("SET", keys.session(user_id, sid), TOMBSTONE, "EXAT", forget)
 
-    async def bury_all(self, user_id: int, ends: Mapping[str, datetime]) -> None:
-        """Likewise of many sessions of one user, by their ends: in one command."""
+    async def bury_all(self, ends: Mapping[int, Mapping[str, datetime]]) -> None:
+        """Likewise of many sessions, by user and by their ends: in one command for each user."""
+        await asyncio.gather(*(self._bury_those_of(user_id, of_hers) for user_id, of_hers in ends.items()))
+
+    async def _bury_those_of(self, user_id: int, ends: Mapping[str, datetime]) -> None:
         named = [keys.session(user_id, sid) for sid in ends]
         await self.redis.run(_bury_sessions, named, *(_unix(end + KEEP_AFTER_END) for end in ends.values()))
 
@@ -133,7 +137,8 @@ class SessionStore:
         if row is None or not row.user.active or row.version < row.user.session_version:
             raise Unauthenticated
         copy = copy_of(row, row.user)
-        if not _is_of(copy, claims):
+        # No token of ours ends after its session: this one was made by somebody who has our key.
+        if not _is_of(copy, claims) or copy.expires_at < claims.expires_at:
             raise Unauthenticated
         return copy
 

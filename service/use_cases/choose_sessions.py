@@ -5,7 +5,7 @@ import ipaddress
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
@@ -83,9 +83,14 @@ class ChooseSessions:
     database: Database
     clock: Clock
 
-    async def batches(self, selection: Selection) -> AsyncIterator[Sequence[Found]]:
-        """Yield the chosen sessions that are alive, in the order of their ids; a batch may be empty."""
-        rows = alive(selection.rows(), self.clock()).order_by("id").limit(_AT_ONCE)
+    async def batches(
+        self, selection: Selection, *, ended_for: timedelta = timedelta()
+    ) -> AsyncIterator[Sequence[Found]]:
+        """Yield the chosen sessions that are alive, or ended by themselves within so long, by their ids.
+
+        A batch may be empty.
+        """
+        rows = alive(selection.rows(), self.clock() - ended_for).order_by("id").limit(_AT_ONCE)
         last = ""
         while batch := await self._after(last, rows):
             last = batch[-1].id

@@ -34,8 +34,9 @@ class LogOut:
             await self.revocations.end_all_of(
                 principal.user_id, by=by, why="logout_all", now=now, event=event, forget=False
             )
+        elif scope is Scope.OTHERS:
+            others = Session.filter(user_id=principal.user_id).exclude(id=principal.sid)
+            await self.revocations.end_many(others, by=by, why="logout_others", now=now, event=event)
         else:
-            own = Session.filter(user_id=principal.user_id)
-            chosen = own.filter(id=principal.sid) if scope is Scope.CURRENT else own.exclude(id=principal.sid)
-            why = "logout" if scope is Scope.CURRENT else "logout_others"
-            await self.revocations.end(chosen, by=by, why=why, now=now, event=event)
+            this = Session.filter(user_id=principal.user_id, id=principal.sid)
+            await self.revocations.end(this, by=by, why="logout", now=now, event=event)

@@ -12,6 +12,7 @@ from tortoise.queryset import QuerySet
 from models import User
 from service.clock import Clock
 from service.errors import DatabaseUnavailable
+from service.security.tokens import KEEP_AFTER_END
 from service.stores.announcement import Announcement
 from service.stores.bulk_revocations import SESSIONS_AT_ONCE, USERS_AT_ONCE, BulkRevocations
 from service.use_cases.choose_sessions import ChooseSessions, Selection
@@ -54,7 +55,7 @@ class Revoke:
         self, selection: Selection, *, by: str, proceed: Proceed = lambda _ended: True
     ) -> Receipt:
         """Raise DatabaseUnavailable if nothing was ended before it was gone."""
-        begun, announcement = time.monotonic(), Announcement()
+        begun, announcement = time.monotonic(), self.bulk.announcement()
         ended, stopped_by = await self._end(self._steps(selection, by, announcement), proceed)
         waiting_since = time.monotonic()
         await announcement.known_everywhere()
@@ -140,7 +141,8 @@ class Revoke:
             yield sorted(selection.sids)
             return
         waiting: list[tuple[int, str]] = []
-        async for batch in self.choose_sessions.batches(selection):
+        # A token is good for its leeway longer, and as long its session could be refreshed.
+        async for batch in self.choose_sessions.batches(selection, ended_for=KEEP_AFTER_END):
             waiting += [(found.user_id, found.id) for found in batch]
             if len(waiting) >= _ORDERED_AT_ONCE:
                 for some in _by_user(waiting):

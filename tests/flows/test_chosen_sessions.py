@@ -19,7 +19,7 @@ from service.use_cases.choose_sessions import Selection, agent_pattern
 from service.use_cases.revoke import Receipt
 from tests.backoffice import PASSWORD, Backoffice
 from tests.conftest import FakeClock, Running, Start
-from tests.timing import assert_within
+from tests.timing import assert_within, until
 
 FIREFOX, CURL = "Mozilla/5.0 (X11; Linux) Firefox/140", "curl/8.14.1"
 
@@ -303,3 +303,51 @@ async def test_sessions_whose_end_was_committed_without_an_answer_are_in_the_rec
 
     assert (receipt.sessions, receipt.users) == (2, 1)
     assert [(await client.who_am_i(token)).status_code for token in tokens] == [401, 401]
+
+
+async def test_a_session_whose_token_lives_on_by_its_leeway_ends_like_the_others(
+    service: Running, clock: FakeClock
+) -> None:
+    token = await service.client.token()
+    clock.advance(hours=8, seconds=2)
+
+    receipt = await revoke(service, network=ip_network("127.0.0.0/8"))
+
+    # It would have been good for eight hours more.
+    assert (await service.client.refresh(token)).status_code == 401
+    assert receipt.sessions == 1
+
+
+async def test_who_has_more_sessions_than_one_transaction_takes_is_shut_out_at_once_all_the_same(
+    service: Running, clock: FakeClock
+) -> None:
+    causas, token = await causas_of(service), await service.client.token()
+    await open_sessions(causas, clock, *["192.0.2.1"] * 4500)
+
+    ended = await service.use_cases.disable_user("causas", by="test")
+    status = (await service.client.who_am_i(token)).status_code
+
+    assert (ended, status) == (4501, 401)
+    # Who ended them is written down afterwards.
+    await until(_all_marked)
+    assert {row.revoked_why for row in await Session.all()} == {"disabled"}
+
+
+async def test_any_number_of_other_sessions_is_ended_by_their_owner(
+    service: Running, clock: FakeClock
+) -> None:
+    causas, token = await causas_of(service), await service.client.token()
+    await open_sessions(causas, clock, *["192.0.2.1"] * 2000)
+
+    answer = await service.client.log_out(token, "others")
+
+    assert answer.status_code == 204
+    assert await tombstones(service) == 2000
+    assert (await service.client.who_am_i(token)).status_code == 200
+    assert [row.revoked_why for row in await Session.filter(revoked_at__isnull=False)] == [
+        "logout_others"
+    ] * 2000
+
+
+async def _all_marked() -> bool:
+    return not await Session.filter(revoked_at=None).exists()
