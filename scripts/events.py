@@ -53,7 +53,7 @@ def tail(
     Examples:
       python -m scripts events tail
       python -m scripts events tail --user causas --event login_refused
-      timeout -s INT 3 python -m scripts events tail --follow --json || true
+      timeout -s INT 10 python -m scripts events tail --follow --json || true
     """
     wanted = _filter(user, event, network, since, until)
 

@@ -88,8 +88,14 @@ def settings(stores: Stores, tmp_path: Path) -> Settings:
 def start(sanic_client: Any, settings: Settings, clock: FakeClock) -> "Start":
     """Start the service on a real socket, with the settings changed as a test wants them."""
 
+    started: list[Any] = []
+
     async def start_with(**changes: Any) -> Running:
-        return Running(await sanic_client(create_app(replace(settings, **changes), clock)))
+        # One after the other: Tortoise has one connection for all of a process, and would lose one of two.
+        while started:
+            await started.pop().close()
+        started.append(await sanic_client(create_app(replace(settings, **changes), clock)))
+        return Running(started[0])
 
     return start_with
 

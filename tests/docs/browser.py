@@ -3,7 +3,6 @@
 import itertools
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,9 @@ import httpx
 from websockets.sync.client import ClientConnection, connect
 
 from tests.conftest import need
+from tests.timing import wait_until
 
 _PATIENCE_SECONDS = 15.0
-_PAUSE_SECONDS = 0.02
 # A browser of the tests' own: nothing of a user's, and nothing that it does by itself.
 CHROMIUM_OPTIONS = (
     "--headless",
@@ -36,9 +35,10 @@ class Tab:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.complaints: list[str] = []  # errors on the console, breaches of the page's policy
+        self.asked_for: list[str] = []  # the address of every request, be it let out or not
         self._socket = socket
         self._numbers = itertools.count(1)
-        for domain in ("Page", "Runtime", "Log", "Audits"):
+        for domain in ("Page", "Runtime", "Log", "Audits", "Network"):
             self.command(f"{domain}.enable")
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -51,7 +51,9 @@ class Tab:
                 assert "error" not in message, message
                 result: dict[str, Any] = message["result"]
                 return result
-            self._listen(message)
+            # A late reply to a command that was given up is nobody's.
+            if "method" in message:
+                self._listen(message)
 
     def open(self, url: str) -> None:
         self.command("Page.navigate", url=url)
@@ -67,11 +69,14 @@ class Tab:
 
     def wait_for(self, expression: str) -> Any:
         """Return the first truth that the expression is worth."""
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while not (value := self.value(expression)):
-            assert time.monotonic() < end, f"{expression} did not come true; {self.complaints}"
-            time.sleep(_PAUSE_SECONDS)
-        return value
+        found: list[Any] = []
+
+        def is_true() -> bool:
+            found[:] = [self.value(expression)]
+            return bool(found[0])
+
+        wait_until(is_true, _PATIENCE_SECONDS, lambda: f"{expression}; {self.complaints}")
+        return found[0]
 
     def click(self, element: str) -> None:
         """Click into the middle of the element that the expression gives."""
@@ -95,6 +100,8 @@ class Tab:
 
     def _listen(self, event: dict[str, Any]) -> None:
         parameters = event.get("params", {})
+        if event["method"] == "Network.requestWillBeSent":
+            self.asked_for.append(parameters["request"]["url"])
         entry = parameters.get("entry", {})
         # That an answer is a 401 is reported as an error too; it is what some tests want.
         refused = entry.get("source") == "network" and "status of 4" in entry.get("text", "")
@@ -131,10 +138,14 @@ def browser(directory: Path) -> Iterator[Tab]:
 
 def _tab_of(port_file: Path) -> str:
     """Return the address of the first tab, once the browser has written down where it listens."""
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while not (port_file.exists() and port_file.read_text().count("\n")):
-        assert time.monotonic() < end, "Chromium does not say where it listens"
-        time.sleep(_PAUSE_SECONDS)
-    port = port_file.read_text().split("\n")[0]
-    tabs = httpx.get(f"http://127.0.0.1:{port}/json/list", trust_env=False).json()
-    return next(str(tab["webSocketDebuggerUrl"]) for tab in tabs if tab["type"] == "page")
+    tabs: list[str] = []
+
+    def is_open() -> bool:
+        if port_file.exists() and "\n" in (told := port_file.read_text()):
+            url = f"http://127.0.0.1:{told.partition(chr(10))[0]}/json/list"
+            pages = httpx.get(url, trust_env=False).json()
+            tabs[:] = [str(tab["webSocketDebuggerUrl"]) for tab in pages if tab["type"] == "page"]
+        return bool(tabs)
+
+    wait_until(is_open, _PATIENCE_SECONDS)
+    return tabs[0]

@@ -164,8 +164,8 @@ def blocking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServic
 
 @pytest.fixture(scope="module")
 def frail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """Run a service that does not wait long for its database."""
-    with running_service(tmp_path_factory.mktemp("frail"), DATABASE_TIMEOUT="200ms") as running:
+    """Run a service whose database others lock."""
+    with running_service(tmp_path_factory.mktemp("frail")) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,6 @@ def test_a_service_under_honcho_signs_in_and_out_and_ends_with_it(
         out = service.log_out(token).status_code
         outside = service.who_am_i(token).status_code
 
-        # A signal that comes while honcho writes a line is the end of honcho alone.
         wait_until(lambda: is_quiet(service), seconds=5)
         os.killpg(service.process.pid, signal.SIGTERM)
 
@@ -75,6 +74,7 @@ def test_a_database_that_refuses_plain_text_is_migrated_and_used(
 
 
 def is_quiet(service: RunningService) -> bool:
+    """Whether honcho writes nothing: a signal that comes meanwhile is the end of honcho alone."""
     said = service.log()
     time.sleep(_QUIET_SECONDS)
     return service.log() == said
@@ -100,6 +100,10 @@ def honcho(database_url: str, data_dir: Path, redis_dir: Path) -> Iterator[Runni
         command = f"{HONCHO} run python -m scripts migrate && {HONCHO} start web"
         with running(["sh", "-c", command], data_dir, env) as service:
             yield service
+            wait_until(lambda: is_quiet(service), seconds=5)
+            with suppress(ProcessLookupError):
+                os.killpg(service.process.pid, signal.SIGTERM)
+            wait_until(lambda: not service.processes(), 10, service.log)
 
 
 def create_user(service: RunningService, user: str) -> subprocess.CompletedProcess[str]:

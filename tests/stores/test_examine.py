@@ -10,6 +10,7 @@ import pytest
 from tortoise.connection import get_connection
 
 from models import User
+from service.clock import utc_now
 from service.settings import Environment, Settings
 from service.wiring import UseCases, open_use_cases
 from tests.conftest import Running
@@ -38,7 +39,9 @@ def evicting() -> Iterator[RedisServer]:
 
 
 async def found_by(use_cases: UseCases) -> dict[str, str]:
-    found = {finding.check: finding.sentence for finding in await use_cases.examine(thoroughly=False)}
+    # By the real time, as the stores tell it: that of the tests stands still.
+    examine = replace(use_cases.examine, clock=utc_now)
+    found = {finding.check: finding.sentence for finding in await examine(thoroughly=False)}
     # Set so that other tests need not mind it.
     del found["limits_off"]
     return found
