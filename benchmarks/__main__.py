@@ -3,9 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from benchmarks import report
-from benchmarks.failure import exit_code
+from benchmarks.failure import exit_code, once_more
 from benchmarks.groups import GROUPS, Group, named
 from benchmarks.measure import Plan
 from benchmarks.result import Result
@@ -61,7 +62,7 @@ def _best(group: Group, plan: Plan, attempts: int) -> Sequence[Result]:
     """Take the better run of each row: a noisy neighbour can spoil one, but it makes nothing faster."""
     best: Sequence[Result] = ()
     for _ in range(attempts):
-        results = group.measure(plan)
+        results = once_more(partial(group.measure, plan))
         report.show(group.title, results)
         best = [one.better(other) for one, other in zip(best or results, results, strict=True)]
         if all(result.held for result in best):

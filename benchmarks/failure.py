@@ -3,10 +3,22 @@
 import signal
 import sys
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class BenchmarkFailure(Exception):
     """Nothing was measured, or not what was meant to be; the text says why."""
+
+
+def once_more(measure: Callable[[], T]) -> T:
+    """Return what it measures, at the second try if need be: a machine that stood still spoils one run."""
+    try:
+        return measure()
+    except BenchmarkFailure as failure:
+        print(f"{failure} Once more.", file=sys.stderr)
+        return measure()
 
 
 def exit_code(run: Callable[[], int]) -> int:

@@ -1,7 +1,7 @@
 """Measure what a login costs: with the hash at what ships, and without it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -20,7 +20,9 @@ from tests.stores_in_use import postgres_database, wanted
 SHIPPED = "logins at cost 12"
 RATE_BOUND = at_least(0.97)
 # On PostgreSQL: what SQLite does, it does in the process of the service.
-WITHOUT_HASH_BOUND = at_most(600, meanwhile=1400)
+WITHOUT_HASH_US = 600
+# The promise is missed: what is held meanwhile, and what the least hash took on the machine that kept to it.
+_MEANWHILE_US, _LEAST_HASH_THEN_US = 1400, 870
 
 _AT_ONCE = 8
 _COST_SHIPPED, _COST_LEAST = 12, 4
@@ -60,7 +62,13 @@ def logins_on_postgres(plan: Plan) -> list[Result]:
             return []
         with site.opened(DATABASE_URL=url, **LIMITS_SET_HIGH) as here:
             turns = _turns(here, _COST_LEAST, plan)
-    return [_without_hash("login without the hash, PostgreSQL", turns, WITHOUT_HASH_BOUND)]
+    return [_without_hash("login without the hash, PostgreSQL", turns, without_hash_bound(turns))]
+
+
+def without_hash_bound(turns: Sequence[Turn]) -> Bound:
+    """Hold a slower machine to as many more microseconds as its hash takes, and a faster one to no fewer."""
+    slowness = median(turn.alone.cpu_us for turn in turns) / _LEAST_HASH_THEN_US
+    return at_most(WITHOUT_HASH_US, meanwhile=_MEANWHILE_US * max(1.0, slowness))
 
 
 @contextmanager

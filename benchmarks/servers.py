@@ -46,6 +46,9 @@ def service_env(data_dir: Path) -> dict[str, str]:
         "WEB_CONCURRENCY": "1",
         "ACCESS_LOG": "0",  # whoever wants that line pays for it; all else that production does is on
         "FORCE_HTTPS": "1",  # only another header, but production sends it
+        # A machine that stands still for a moment must not look like an outage.
+        "REDIS_TIMEOUT": "5s",
+        "DATABASE_TIMEOUT": "5s",
     }
 
 

@@ -6,7 +6,10 @@ import pytest
 
 from benchmarks import chart, markdown
 from benchmarks.chart import Panel
+from benchmarks.failure import BenchmarkFailure, once_more
 from benchmarks.groups import GROUPS
+from benchmarks.hashes import Hashes
+from benchmarks.login import Turn, without_hash_bound
 from benchmarks.report import FULL, found, read
 from benchmarks.result import Bound, Result, at_least, at_most, from_json, number, to_json
 
@@ -75,3 +78,31 @@ def test_every_group_that_is_committed_still_exists() -> None:
 
     assert set(content) <= {group.name for group in GROUPS}
     assert all(found(content, name) for name in content)
+
+
+def test_a_run_that_was_spoilt_is_measured_once_more_and_no_oftener(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    measured = iter(
+        [BenchmarkFailure("Spoilt."), "found", BenchmarkFailure("Spoilt."), BenchmarkFailure("Again.")]
+    )
+
+    def measure() -> str:
+        result = next(measured)
+        if isinstance(result, str):
+            return result
+        raise result
+
+    assert once_more(measure) == "found"
+    with pytest.raises(BenchmarkFailure, match="Again"):
+        once_more(measure)
+    assert capsys.readouterr().err == "Spoilt. Once more.\n" * 2
+
+
+@pytest.mark.parametrize(("hash_us", "meanwhile"), [(435.0, 1400.0), (870.0, 1400.0), (1740.0, 2800.0)])
+def test_a_slower_machine_may_take_longer_for_a_login_and_a_faster_one_no_less(
+    hash_us: float, meanwhile: float
+) -> None:
+    bound = without_hash_bound([Turn(rate=400, cpu_us=2000, alone=Hashes(1000, hash_us))])
+
+    assert (bound.value, bound.meanwhile) == (600, meanwhile)
