@@ -6,6 +6,7 @@ from dataclasses import asdict
 import typer
 
 from scripts.running import Json, report, with_use_cases
+from service import VERSION
 from service.settings import Limit, Rate, Settings
 from service.use_cases.findings import Finding, Severity
 
@@ -13,7 +14,7 @@ _LIMITS = ("LIMIT_LOGIN", "LIMIT_LOGIN_ACCOUNT", "LIMIT_LOGIN_NETWORK", "LIMIT_S
 
 
 def doctor(*, json: Json = False) -> None:
-    """Say what is wrong with this installation, and what helps; list the limits in force.
+    """Say what is wrong with this installation, and what helps; list the limits in force, and the release.
 
     \b
     Examples:
@@ -21,8 +22,8 @@ def doctor(*, json: Json = False) -> None:
     """
     found = with_use_cases(lambda do: do.examine(thoroughly=True))
     limits = {name: _limit(getattr(Settings.from_env(), name.lower())) for name in _LIMITS}
-    facts = {"findings": [asdict(finding) for finding in found], "limits": limits}
-    report("\n".join([*_lines(found), "", *_table(limits)]), facts, as_json=json)
+    facts = {"findings": [asdict(finding) for finding in found], "limits": limits, "version": VERSION}
+    report("\n".join([*_lines(found), "", *_table(limits | {"version": VERSION})]), facts, as_json=json)
     if code := _exit_code(found):
         raise typer.Exit(code)
 

@@ -38,7 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print a JSON object a line."
 @app.command()
 def tail(
     *,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many.")] = 20,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=100_000, help="How many.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens next.")] = False,
     user: User = None,
     event: Name = None,

@@ -15,7 +15,7 @@ from scripts.output import table, whose
 from scripts.running import Json, operator, plural, report, with_use_cases
 from scripts.texts import text
 from scripts.times import at
-from service.clock import rfc3339
+from service.clock import rfc3339, whole_seconds
 from service.errors import RedisUnavailable
 from service.security.networks import Client
 from service.stores.attempt_counters import Count, Counter
@@ -191,7 +191,7 @@ def _facts(found: Explanation) -> dict[str, object]:
     return {
         "status": found.status,
         "reason": found.reason,
-        "retry_after": None if found.retry_after is None else _seconds(found.retry_after),
+        "retry_after": None if found.retry_after is None else whole_seconds(found.retry_after),
         "user_exists": standing.user is not None,
         "active": standing.user is not None and standing.user.active,
         "failures_in_a_row": standing.failures,
@@ -214,13 +214,9 @@ def _facts(found: Explanation) -> dict[str, object]:
     }
 
 
-def _seconds(span: timedelta) -> int:
-    return max(1, math.ceil(span.total_seconds()))
-
-
 def _span(span: timedelta) -> str:
     """Give a span as short as one can still tell; from two minutes on, rounded up to the minute."""
-    seconds = _seconds(span)
+    seconds = whole_seconds(span)
     if seconds < 120:  # noqa: PLR2004
         return f"{seconds} s"
     hours, minutes = divmod(math.ceil(seconds / 60), 60)

@@ -59,7 +59,7 @@ def list_users(
     active: Annotated[
         bool | None, typer.Option("--enabled/--disabled", help="Only those who may, or may not, sign in.")
     ] = None,
-    page: Annotated[int, typer.Option(min=1, help="Which fifty of them.")] = 1,
+    page: Annotated[int, typer.Option(min=1, max=100_000, help="Which fifty of them.")] = 1,
     json: Json = False,
 ) -> None:
     """List the users by name, fifty a page.

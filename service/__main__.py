@@ -5,10 +5,11 @@ import signal
 import sys
 from functools import partial
 
-from service import boot, wiring, worker
+from service import VERSION, boot, wiring, worker
 from service.embedded import EmbeddedError, UnusableDataDir
 from service.errors import CannotBeDone
 from service.listening import CannotListen, listen, turn_away
+from service.security.demo import DEMO_PASSWORD, DEMO_USER
 from service.settings import Settings, SettingsError
 from service.supervisor import Supervisor
 from service.telemetry import logs
@@ -68,15 +69,16 @@ def _introduce(settings: Settings, port: int) -> None:
     data = settings.data_dir
     host = settings.host if settings.host not in {"", "127.0.0.1", "0.0.0.0"} else "localhost"  # noqa: S104
     lines = [
+        f"version    {VERSION}",
         f"database   {'SQLite, embedded' if settings.database_url is None else 'DATABASE_URL'}",
         f"Redis      {'a private server, embedded' if settings.redis_url is None else 'REDIS_URL'}",
         f"workers    {settings.workers}",
         f"login at   http://{f'[{host}]' if ':' in host else host}:{port}/v1/backoffice/auth",
     ]
     if settings.database_url is None or settings.redis_url is None:
-        lines.insert(0, f"data       {data.absolute()}")
+        lines.insert(1, f"data       {data.absolute()}")
     if settings.demo_allowed:
-        lines.append("demo user  causas, password causas123")
+        lines.append(f"demo user  {DEMO_USER}, password {DEMO_PASSWORD}")
     print("\n".join(lines), flush=True)
 
 

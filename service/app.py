@@ -99,7 +99,7 @@ def _describe(app: Sanic[Any, Any], settings: Settings) -> None:
     async def describe_routes(app: Sanic[Any, Any]) -> None:
         app.ctx.openapi = describe(app, settings.password_min_length)
         # Now, when nobody waits yet: it takes a tenth of a second and more.
-        page_of(app.ctx.openapi)
+        app.ctx.page = page_of(app.ctx.openapi)
 
 
 def _open_stores(app: Sanic[Any, Any], settings: Settings, clock: Clock) -> None:

@@ -1,10 +1,11 @@
 """Every reason to refuse a request: its status, its public sentence, its headers."""
 
-import math
 from collections.abc import Mapping
 from datetime import timedelta
 
 import msgspec
+
+from service.clock import whole_seconds
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -114,52 +115,50 @@ class NotFound(Refusal):
         super().__init__(f"The route {path} could not be found.")
 
 
-class TooManyAttempts(Refusal):
+class Later(Refusal):
+    """Refused for now: `Retry-After` says when to come back."""
+
+    def __init__(self, retry_after: timedelta, message: str | None = None) -> None:
+        super().__init__(message)
+        self.seconds = whole_seconds(retry_after)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.seconds)}
+
+
+class TooManyAttempts(Later):
     """The login limit is spent; whether the password was right was not looked at."""
 
     status = 429
 
     def __init__(self, budget: Budget | None, retry_after: timedelta) -> None:
-        self.seconds = max(1, math.ceil(retry_after.total_seconds()))
+        sentence = f"Too many login attempts. Please try again in {whole_seconds(retry_after)} seconds."
+        super().__init__(retry_after, sentence)
         self.budget = budget
-        super().__init__(f"Too many login attempts. Please try again in {self.seconds} seconds.")
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.seconds)}
 
     @property
     def body(self) -> dict[str, object]:
         return {"message": str(self), "errors": {"user": [str(self)]}}
 
 
-class TooManyRequests(Refusal):
+class TooManyRequests(Later):
     """The rate limit of a session or a network is spent."""
 
     status = 429
     message = "Too Many Attempts."
 
     def __init__(self, budget: Budget, retry_after: timedelta) -> None:
-        self.seconds = max(1, math.ceil(retry_after.total_seconds()))
+        super().__init__(retry_after)
         self.budget = budget
-        super().__init__()
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.seconds)}
 
 
-class ServiceUnavailable(Refusal):
+class ServiceUnavailable(Later):
     status = 503
     message = "Service Unavailable"
 
     def __init__(self, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
-        super().__init__()
-        self.seconds = max(1, math.ceil(retry_after.total_seconds()))
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.seconds)}
+        super().__init__(retry_after)
 
 
 class RedisUnavailable(ServiceUnavailable):

@@ -28,8 +28,9 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_report_header() -> str:
-    return stores_in_use.describe()
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    # Not in the header, which nobody sees where the output is short.
+    terminalreporter.write_line(stores_in_use.describe())
 
 
 def need(program: str) -> str:

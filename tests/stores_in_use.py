@@ -59,9 +59,17 @@ def wanted() -> tuple[str | None, str | None]:
     database, redis = os.environ.get("TEST_DATABASE_URL"), os.environ.get("TEST_REDIS_URL")
     redis = _own_number(redis) if redis is not None and redis.startswith("redis") else redis
     mode = os.environ.get("TEST_STORES", "embedded")
-    if mode == "servers" or (mode == "auto" and answers(LOCAL_POSTGRES) and answers(LOCAL_REDIS)):
+    if mode == "servers" or (mode == "auto" and _both_answer()):
         return database or LOCAL_POSTGRES, redis or _own_number(LOCAL_REDIS)
     return database, redis
+
+
+def _both_answer() -> bool:
+    there = {url: answers(url) for url in (LOCAL_POSTGRES, LOCAL_REDIS)}
+    if os.environ.get("CI") and any(there.values()) and not all(there.values()):
+        silent = ", ".join(url for url, answered in there.items() if not answered)
+        raise RuntimeError(f"one server answers here and the other does not ({silent})")
+    return all(there.values())
 
 
 def _own_number(redis_url: str) -> str:

@@ -1,4 +1,4 @@
-"""Make the answers of the contract: compact JSON, or nothing."""
+"""Make answers: compact JSON, or nothing."""
 
 from collections.abc import Mapping
 

@@ -11,7 +11,6 @@ from sanic import Blueprint, HTTPResponse, Request
 from service.routes import operations
 from service.routes.answers import json_answer
 from service.routes.collection import collection_of
-from service.routes.page import page_of
 
 docs = Blueprint("docs")
 
@@ -25,7 +24,7 @@ async def lead_to_docs(_request: Request) -> HTTPResponse:
 
 @docs.route("/docs", **_OPEN, ctx_operation=operations.PAGE)
 async def page(request: Request) -> HTTPResponse:
-    text = page_of(request.app.ctx.openapi)
+    text = request.app.ctx.page
     headers = {"Content-Security-Policy": _policy(text)}
     return HTTPResponse(text, headers=headers, content_type="text/html; charset=utf-8")
 

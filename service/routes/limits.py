@@ -6,6 +6,7 @@ from functools import cache
 
 from sanic import HTTPResponse, Request
 
+from service.clock import whole_seconds
 from service.errors import Budget, Refusal, TooManyAttempts, TooManyRequests
 from service.routes.answers import add_header_lines
 
@@ -43,14 +44,10 @@ def _lines(budget: Budget) -> str:
     return (
         f"{_quota_lines(budget.policy, budget.limit, budget.window)}\r\n"
         f"X-RateLimit-Remaining: {budget.remaining}\r\n"
-        f'RateLimit: "{budget.policy}";r={budget.remaining};t={_seconds(budget.reset)}'
+        f'RateLimit: "{budget.policy}";r={budget.remaining};t={whole_seconds(budget.reset)}'
     )
 
 
 @cache  # of the few quotas that the settings name
 def _quota_lines(policy: str, limit: int, window: timedelta) -> str:
-    return f'X-RateLimit-Limit: {limit}\r\nRateLimit-Policy: "{policy}";q={limit};w={_seconds(window)}'
-
-
-def _seconds(span: timedelta) -> int:
-    return max(1, math.ceil(span.total_seconds()))
+    return f'X-RateLimit-Limit: {limit}\r\nRateLimit-Policy: "{policy}";q={limit};w={whole_seconds(window)}'

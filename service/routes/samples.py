@@ -1,4 +1,4 @@
-"""Write an example request in the languages of the documentation page, in the seed's own manner."""
+"""Write an example request in the languages of the documentation page, each in its own manner."""
 
 import json
 import shlex
@@ -99,7 +99,7 @@ def _compact(body: Mapping[str, str]) -> str:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
-# In the order of the seed's tabs, the one that was not there last.
+# In the order of the tabs.
 LANGUAGES: dict[str, tuple[str, Callable[[ExampleRequest], str]]] = {
     "php": ("PHP", php),
     "javascript": ("JavaScript", javascript),

@@ -1,4 +1,4 @@
-"""Issue the JWTs of the contract, and read nothing but those."""
+"""Issue JWTs of one exact form, and read nothing but those."""
 
 import re
 import secrets

@@ -91,7 +91,8 @@ class Mint:
             return await self._new_session(user, user.session_version + 1, client, now), more
 
         def event(done: tuple[Minted, bool]) -> Event:
-            return Event(why, now, user.id, network=client.network, sid=short(done[0].claims.sid))
+            sid = short(done[0].claims.sid)
+            return Event("password_changed", now, user.id, network=client.network, sid=sid)
 
         minted, more = await self.events.commit(work, event)
         if more:

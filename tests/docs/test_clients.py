@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import need
 from tests.docs.browser import browser
 from tests.process.running import ROOT, RunningService, missing, running_service
-from tests.process.test_seed_examples import GUZZLE
+from tests.process.test_published_examples import GUZZLE
 from tests.process.web import serving
 from tests.timing import wait_until
 

@@ -12,7 +12,7 @@ import pytest
 from tests.docs.browser import Tab, browser
 from tests.docs.reader import DocsPage
 from tests.process.running import DEMO_PASSWORD, RunningService, missing, running_service
-from tests.process.test_seed_examples import served
+from tests.process.test_published_examples import served
 
 pytestmark = pytest.mark.thorough
 

@@ -12,7 +12,7 @@ from service.routes.schemas import SID
 from tests.conftest import need
 from tests.docs.test_page import CLIENT_ID, CLIENT_SECRET
 from tests.process.running import RunningService, running_service
-from tests.process.test_seed_examples import output_of, run_php
+from tests.process.test_published_examples import output_of, run_php
 
 pytestmark = pytest.mark.thorough
 

@@ -58,7 +58,7 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 
 async def is_encrypted(url: str) -> bool:
     async with open_database(url) as database:
-        return (await database_facts(database, "nobody", utc_now)).encrypted
+        return (await database_facts(database, "nobody", 12, utc_now)).encrypted
 
 
 @pytest.mark.parametrize(

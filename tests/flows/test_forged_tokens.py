@@ -79,7 +79,7 @@ def segment(content: Any) -> str:
 
 
 async def let_in(client: Backoffice, login: Login, forged: Mapping[str, str]) -> dict[str, int]:
-    """Try every token, and last the good one; name those that are not refused in the contract's words.
+    """Try every token, and last the good one; name those that are not refused in the documented words.
 
     Other services are told the same of each of them, and gateways as well.
     """

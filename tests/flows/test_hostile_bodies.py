@@ -1,4 +1,4 @@
-"""Send what no honest client sends; each answer is one of the contract's, to the letter."""
+"""Send what no honest client sends; each answer is a documented one, to the letter."""
 
 import asyncio
 import gzip

@@ -27,7 +27,7 @@ async def test_the_right_password_gets_a_token(client: Backoffice) -> None:
     assert answer.json()["token"].startswith("eyJ0e")
 
 
-async def test_the_token_says_what_the_contract_says(client: Backoffice) -> None:
+async def test_the_token_says_what_is_documented(client: Backoffice) -> None:
     token = await client.token()
 
     header = jwt.get_unverified_header(token)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service import VERSION
 from tests.backoffice import PASSWORD
 from tests.conftest import need
 from tests.process.running import RunningService, clean_env, free_port, needs_proc, run, running
@@ -44,6 +45,25 @@ def test_ctrl_c_ends_make_run_soon_and_leaves_nothing(new_directory: NewDirector
         service.exit_code_within(2)
         assert not service.processes()
         assert "Traceback" not in service.log()
+
+
+def test_it_says_in_plain_lines_what_runs_where_and_how_to_sign_in(new_directory: NewDirectory) -> None:
+    data_dir = new_directory()
+
+    with make_run(data_dir) as service:
+        said = service.log().splitlines()
+
+    for line in (
+        "Demo user: created.",
+        f"version    {VERSION}",
+        f"data       {data_dir}",
+        "database   SQLite, embedded",
+        "Redis      a private server, embedded",
+        "workers    2",
+        f"login at   {service.url}/v1/backoffice/auth",
+        "demo user  causas, password causas123",
+    ):
+        assert line in said, line
 
 
 def test_a_second_make_run_keeps_the_users_and_their_sessions(new_directory: NewDirectory) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from tests.conftest import need
 from tests.docs.browser import CHROMIUM_OPTIONS
-from tests.process.running import RunningService, missing, running_service
+from tests.process.running import RunningService, missing
+from tests.process.test_make_run import make_run
 from tests.process.web import serving
 
 CURL = r"""
@@ -110,7 +111,7 @@ PAGE = """<!doctype html>
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with running_service(tmp_path_factory.mktemp("seed")) as running:
+    with make_run(tmp_path_factory.mktemp("printed")) as running:
         yield running
 
 

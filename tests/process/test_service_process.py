@@ -38,6 +38,7 @@ RECEIPT = re.compile(
     r"1 session of 1 user revoked; effective everywhere \([0-9]\.[0-9] s, confirmed by Redis\)\.\n"
 )
 
+GRACE_SECONDS = 1
 NewDirectory = Callable[[], Path]
 
 
@@ -212,6 +213,20 @@ def test_repeated_sigterm_lets_every_login_in_flight_finish(new_directory: NewDi
 
         assert [login.result().status_code for login in logins] == [200] * len(users)
         assert service.exit_code_within(10) == 0
+
+
+def test_a_worker_that_does_not_finish_is_killed_at_the_end_of_the_grace(new_directory: NewDirectory) -> None:
+    with running_service(new_directory(), WEB_CONCURRENCY="2", SHUTDOWN_GRACE=f"{GRACE_SECONDS}s") as service:
+        stuck, _ = workers_of(service)
+        os.kill(stuck, signal.SIGSTOP)
+        wait_until(lambda: state(stuck) == "T", seconds=3)
+        begun = time.monotonic()
+
+        service.process.terminate()
+
+        assert service.exit_code_within(GRACE_SECONDS + 1) == 0
+        assert time.monotonic() - begun >= GRACE_SECONDS
+        wait_until(lambda: not service.processes(), seconds=1)
 
 
 def test_a_worker_that_ends_is_not_ready_from_the_first_moment(new_directory: NewDirectory) -> None:

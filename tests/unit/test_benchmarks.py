@@ -81,13 +81,12 @@ def test_every_group_that_is_committed_still_exists() -> None:
 
 
 def test_a_run_that_was_spoilt_is_measured_once_more(capsys: pytest.CaptureFixture[str]) -> None:
-    tries = iter([BenchmarkFailure("Spoilt."), "found"])
+    tries = iter([True, False])
 
     def measure() -> str:
-        result = next(tries)
-        if isinstance(result, str):
-            return result
-        raise result
+        if next(tries):
+            raise BenchmarkFailure("Spoilt.")
+        return "found"
 
     assert once_more(measure) == "found"
     assert capsys.readouterr().err == "Spoilt. Once more.\n"
