@@ -1,8 +1,10 @@
 """What every answer has in common, whatever was asked for."""
 
+import io
 import json
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +15,8 @@ from sanic import HTTPResponse, Request, Sanic
 from service.app import create_app
 from service.routes.answers import json_answer
 from service.settings import Settings
+from service.telemetry import logs
+from service.uncancelled import finish_all
 from tests.backoffice import AUTH, PASSWORD, Backoffice, claims_of
 from tests.conftest import FakeClock, Running, Start
 
@@ -138,7 +142,7 @@ async def answers(
     return [(case, await case.send(running.client, headers)) for case in cases]
 
 
-async def test_every_answer_carries_the_headers_of_the_contract(start_app: Start) -> None:
+async def test_every_answer_carries_the_standard_headers(start_app: Start) -> None:
     for case, answer in await answers(start_app, [*SUCCESSES, *ERRORS]):
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS, case
         assert REQUEST_ID.fullmatch(answer.headers["x-request-id"]), case
@@ -176,6 +180,45 @@ async def test_a_bug_is_a_server_error_that_tells_nothing(start_app: Start) -> N
     [(_, answer)] = await answers(start_app, [BROKEN])
 
     assert answer.json() == {"message": "Server Error"}
+
+
+@pytest.fixture
+def log() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What was written to the log since the test began, as production writes it."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logs._Json())
+    logger = logging.getLogger("service")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+
+
+async def test_every_line_of_a_request_carries_its_id_and_that_of_a_bug_its_traceback(
+    start_app: Start, log: Callable[[], list[dict[str, Any]]]
+) -> None:
+    client = (await start_app()).client
+    began = len(log())
+
+    asked = [("POST", AUTH, CREDENTIALS), ("POST", AUTH, BLOCKED), ("GET", BROKEN.path, None)]
+    for number, (method, path, body) in enumerate(asked):
+        await client.request(method, path, json=body, headers={"X-Request-ID": f"the-id-of-{number}"})
+    await finish_all()
+
+    told = [(line["event"], line["request_id"]) for line in log()[began:]]
+    assert sorted(told) == [
+        ("login_ok", "the-id-of-0"),
+        ("login_refused", "the-id-of-1"),
+        ("request", "the-id-of-0"),
+        ("request", "the-id-of-1"),
+        ("request", "the-id-of-2"),
+        ("server_error", "the-id-of-2"),
+    ]
+    (bug,) = (line for line in log() if line["event"] == "server_error")
+    assert "Traceback" in bug["traceback"]
 
 
 OF_AUTH = "Supported methods: DELETE, GET, HEAD, POST."
