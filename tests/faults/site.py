@@ -17,6 +17,8 @@ from tests.timing import seconds_until
 
 _UP_SECONDS = 15.0
 SECRET = secrets.token_urlsafe(48)
+# As long as a store is waited for where nobody sets it: what is promised of outages is promised of these.
+SHIPPED = {"REDIS_TIMEOUT": "250ms", "DATABASE_TIMEOUT": "1s"}
 NO_LIMITS = {"LIMIT_LOGIN": "0", "LIMIT_LOGIN_ACCOUNT": "0", "LIMIT_LOGIN_NETWORK": "0", "LIMIT_NETWORK": "0"}
 
 
@@ -107,6 +109,7 @@ def site(
 def instance(directory: Path, **env: str) -> AbstractContextManager[RunningService]:
     """Start one instance of one worker; it is not up yet."""
     settings = {
+        **SHIPPED,
         "PORT": str(free_port()),
         "WEB_CONCURRENCY": "1",
         "DOCS": "0",

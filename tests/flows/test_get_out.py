@@ -6,11 +6,15 @@ from datetime import timedelta
 from typing import Any, Self
 
 import pytest
+from msgspec import json, structs
 from tortoise.queryset import QuerySet
 
 from models import Session
+from service.security.principal import Principal
 from service.security.tokens import new_id
+from service.settings import Settings
 from service.stores import keys
+from service.stores.pipeline import Pipeline
 from service.stores.revocations import Revocations
 from service.use_cases.log_out import Scope
 from tests.backoffice import PASSWORD, Backoffice, claims_of
@@ -130,11 +134,13 @@ async def test_an_operator_ends_all_sessions_of_a_user(service: Running, client:
     assert await service.revoke("causas") == 0
 
 
-async def test_an_end_is_remembered_for_as_long_as_a_token_may_last(start: Start, clock: FakeClock) -> None:
+async def test_an_end_is_remembered_for_as_long_as_a_token_may_last(
+    start: Start, settings: Settings, clock: FakeClock
+) -> None:
     long_ago: Running = await start()
     await long_ago.use_cases.create_user("causas", "Causas", PASSWORD, by="test")
     token = await long_ago.client.token()
-    redis = long_ago.use_cases.authenticate.sessions.redis
+    redis = Pipeline.connect(settings.redis_url or "", settings.redis_timeout)
     user_id, sid = int(claims_of(token)["sub"]), claims_of(token)["sid"]
     names = (keys.session(user_id, sid), keys.version(user_id))
     snapshot = {name: await redis.execute("GET", name) for name in names}
@@ -146,6 +152,7 @@ async def test_an_end_is_remembered_for_as_long_as_a_token_may_last(start: Start
     await redis.execute("DEL", *await redis.execute("KEYS", "bo:*"))
     for name, value in snapshot.items():
         await redis.execute("SET", name, value, "EX", 60)
+    await redis.close()
 
     assert (await (await start(**shorter)).client.who_am_i(token)).status_code == 401
 
@@ -188,17 +195,31 @@ async def test_a_new_password_set_by_an_operator_ends_every_session(
     assert (await client.log_in(password=PASSWORD + "!")).status_code == 200
 
 
-@pytest.mark.parametrize("junk", ["", "{}", "nonsense", "[1]", '"revoked"', '{"sid":"another"}'])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("", "{}", "nonsense", "[1]", '"revoked"', '{"sid":"another"}'),
+        # Well-formed, and of another session: a reply may have gone astray.
+        *({"sid": "0" * 32}, {"user_id": 0, "user": "mallory"}, {"version": 2}),
+    ],
+    ids=str,
+)
 async def test_a_damaged_copy_lets_nobody_in_and_puts_nobody_out(
-    service: Running, client: Backoffice, junk: str
+    service: Running, client: Backoffice, caplog: pytest.LogCaptureFixture, damage: str | dict[str, object]
 ) -> None:
     token = await client.token()
-    claims = claims_of(token)
-    redis = service.use_cases.authenticate.sessions.redis
-    key = f"bo:{{u:{claims['sub']}}}:s:{claims['sid']}"
-    await redis.execute("SET", key, junk, "EX", 60)
+    before = (await client.who_am_i(token)).json()
+    sessions = service.use_cases.authenticate.sessions
+    copy, _ = await sessions.check(service.use_cases.authenticate.codec.read_ignoring_time(token))
+    key = keys.session(copy.user_id, copy.sid)
+    await sessions.redis.execute("SET", key, damaged(copy, damage), "EX", 60)
 
     answer = await client.who_am_i(token)
 
-    assert answer.status_code == 200
-    assert claims["sid"] in await redis.execute("GET", key), "it was not mended"
+    assert (answer.status_code, answer.json()) == (200, before)
+    assert [record.message for record in caplog.records].count("session_copy_mismatch") == 1
+    assert json.decode(await sessions.redis.execute("GET", key), type=Principal) == copy, "it was not mended"
+
+
+def damaged(copy: Principal, damage: str | dict[str, object]) -> bytes:
+    return damage.encode() if isinstance(damage, str) else json.encode(structs.replace(copy, **damage))
