@@ -166,6 +166,9 @@ class Database:
             if self._connected:
                 return
             client = get_connection("default")
+            if self.on_sqlite:
+                # Where this fails, aiosqlite would leave a thread behind that may find the loop closed.
+                sqlite3.connect(cast(Any, client).filename).close()
             try:
                 await client.create_connection(with_db=True)
             except BaseException:
