@@ -436,7 +436,7 @@ LIMITED: dict[str, object] = {
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("off", [None, *LIMITED])
+@pytest.mark.parametrize("off", [None, *(pytest.param(name, marks=pytest.mark.thorough) for name in LIMITED)])
 async def test_an_explanation_is_what_the_next_login_gets(
     behind_a_proxy: Service, clock: FakeClock, seed: int, off: str | None
 ) -> None:

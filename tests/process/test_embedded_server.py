@@ -41,6 +41,7 @@ def test_a_server_that_is_still_starting_ends_with_its_owner(tmp_path: Path) -> 
             guard.wait()
 
 
+@pytest.mark.thorough
 def test_a_second_service_on_a_data_directory_is_told_what_to_do(tmp_path: Path) -> None:
     embedded.prepare(tmp_path)
 

@@ -43,6 +43,7 @@ def test_of_200_parallel_guesses_over_two_workers_5_are_looked_at(service: Runni
     assert Counter(answer.status_code for answer in answers) == {401: 5, 429: 195}
 
 
+@pytest.mark.thorough
 def test_whoever_sleeps_what_the_refusal_says_is_let_in(service: RunningService) -> None:
     refused = guess_until_refused(service, "causas")
 
@@ -64,6 +65,7 @@ def test_a_flushed_redis_frees_no_blocked_account(service: RunningService) -> No
     assert 3500 < int(after.headers["retry-after"]) <= 3600
 
 
+@pytest.mark.thorough
 @needs_proc
 def test_a_worker_killed_in_mid_hash_gives_no_free_guess_and_locks_nobody_out(
     slow_service: RunningService,

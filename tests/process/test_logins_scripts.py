@@ -11,6 +11,8 @@ import pytest
 from tests.process.blocks import add_user, block, hours
 from tests.process.running import RunningService, run_module, running_service
 
+pytestmark = pytest.mark.thorough
+
 HERE = "127.0.0.1"
 COLUMNS = 80
 

@@ -66,6 +66,7 @@ def test_it_says_in_plain_lines_what_runs_where_and_how_to_sign_in(new_directory
         assert line in said, line
 
 
+@pytest.mark.thorough
 def test_a_second_make_run_keeps_the_users_and_their_sessions(new_directory: NewDirectory) -> None:
     data_dir = new_directory()
     with make_run(data_dir) as first:

@@ -146,6 +146,7 @@ def test_before_the_first_migration_of_postgresql_a_command_names_it(data_dir: P
     )
 
 
+@pytest.mark.thorough
 def test_a_locked_database_is_not_said_to_be_away(data_dir: Path) -> None:
     env = clean_env(data_dir)
     run_module("scripts", "migrate", env=env).check_returncode()
@@ -157,6 +158,7 @@ def test_a_locked_database_is_not_said_to_be_away(data_dir: Path) -> None:
     assert "The database refused (database is locked)" in the_only_line_of(done)
 
 
+@pytest.mark.thorough
 def test_a_migration_of_a_locked_database_is_refused(data_dir: Path) -> None:
     with locked(data_dir / "backoffice.sqlite3"):
         done = run_module("scripts", "migrate", env=clean_env(data_dir))
@@ -168,6 +170,7 @@ def test_a_migration_of_a_locked_database_is_refused(data_dir: Path) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_a_migration_by_a_role_that_may_not_create_tables_is_refused(data_dir: Path, postgres: str) -> None:
     with role_without_privileges(postgres) as url:
         env = clean_env(data_dir, DATABASE_URL=url, JWT_SECRET=SECRET)

@@ -26,6 +26,8 @@ from tests.process.running import (
     running_service,
 )
 
+pytestmark = pytest.mark.thorough
+
 OTHER_PASSWORD = "an entirely different sentence"
 TOO_SHORT = "The password field must be at least 15 characters."
 

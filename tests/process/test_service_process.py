@@ -229,6 +229,7 @@ def test_a_worker_that_does_not_finish_is_killed_at_the_end_of_the_grace(new_dir
         wait_until(lambda: not service.processes(), seconds=1)
 
 
+@pytest.mark.thorough
 def test_a_worker_that_ends_is_not_ready_from_the_first_moment(new_directory: NewDirectory) -> None:
     with running_service(new_directory(), WEB_CONCURRENCY="1") as service, ExitStack() as stack:
         clients = [stack.enter_context(httpx.Client(trust_env=False)) for _ in range(50)]

@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+import pytest
+
 from tests.process.running import ROOT
+
+pytestmark = pytest.mark.thorough
 
 # Every worker says that it was born, and then does what the test wants.
 PROGRAM = """
