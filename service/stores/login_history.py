@@ -15,11 +15,12 @@ from service.stores.database import Database, read_time
 FAILURES_BEFORE_BLOCK = 100
 FIRST_BLOCK = timedelta(hours=1)
 LONGEST_BLOCK = timedelta(hours=24)
-NETWORK_KNOWN_FOR = timedelta(days=30)
 # As many failures in a row from a known network, and it is not her who sits there.
 FAILURES_BEFORE_UNKNOWN = 50
 # A login from a known network need not say so again each time.
 _REMEMBER_AGAIN_AFTER = timedelta(days=1)
+# Thirty days from the last login, of which the row may be a day behind.
+NETWORK_KNOWN_FOR = timedelta(days=30) + _REMEMBER_AGAIN_AFTER
 
 _NOBODY = 0
 

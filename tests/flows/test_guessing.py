@@ -349,11 +349,23 @@ class TestKnownNetworks:
         await log_in_from(service, HOME)
         return service
 
-    async def test_are_forgotten_after_thirty_days(self, service: Running, clock: FakeClock) -> None:
-        clock.advance(days=30, seconds=1)
+    async def test_are_forgotten_a_month_after_the_last_login(
+        self, service: Running, clock: FakeClock
+    ) -> None:
+        clock.advance(days=31, seconds=1)
         await guess(service, addresses(20))
 
         assert (await log_in_from(service, HOME)).status_code == 429
+
+    async def test_are_known_for_thirty_days_after_a_login_that_was_not_written_down_again(
+        self, service: Running, clock: FakeClock
+    ) -> None:
+        clock.advance(hours=23)
+        await log_in_from(service, HOME)
+        clock.advance(days=30)
+        await guess(service, addresses(20))
+
+        assert (await log_in_from(service, HOME)).status_code == 200
 
     async def test_stay_known_with_every_login(self, service: Running, clock: FakeClock) -> None:
         clock.advance(days=20)

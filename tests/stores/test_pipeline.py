@@ -2,19 +2,22 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hiredis import Reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from service.errors import RedisUnavailable
+from service.stores import outage
 from service.stores.pipeline import Pipeline, Script
-from tests.stores.fake_server import server_that_says
+from tests.stores.fake_server import _served, server_that_says
 from tests.stores_in_use import Stores
 from tests.timing import assert_within, time_limit
 
@@ -210,52 +213,144 @@ async def test_a_caller_that_is_cancelled_disturbs_nobody(stores: Stores, ticks:
     assert [replies[number] for number in others] == [str(number) for number in others]
 
 
-commands = st.lists(
-    st.tuples(
-        st.sampled_from(["ECHO", "SET", "GET"]),
-        st.integers(0, 3),  # ticks until it is sent
-        st.one_of(st.none(), st.none(), st.integers(0, 4)),  # ticks until its caller is cancelled
-    ),
-    min_size=1,
-    max_size=40,
+# A command, ticks until it is sent, and ticks until its caller is cancelled.
+Mix = list[tuple[str, int, int | None]]
+commands = st.tuples(
+    st.sampled_from(["ECHO", "SET", "GET"]),
+    st.integers(0, 3),
+    st.one_of(st.none(), st.none(), st.integers(0, 4)),
 )
 
 
 @settings(deadline=None, max_examples=60)
-@given(commands)
-def test_no_reply_reaches_another_caller(stores: Stores, mix: list[tuple[str, int, int | None]]) -> None:
+@given(st.lists(commands, min_size=1, max_size=40))
+def test_no_reply_reaches_another_caller(stores: Stores, mix: Mix) -> None:
     asyncio.run(_every_caller_gets_its_own_reply(stores.redis_url, mix))
 
 
-async def _every_caller_gets_its_own_reply(url: str, mix: list[tuple[str, int, int | None]]) -> None:
+async def _every_caller_gets_its_own_reply(url: str, mix: Mix) -> None:
     async with opened(url) as pipeline:
-        await asyncio.gather(
-            *(
-                pipeline.execute("SET", f"bo:test:{number}", f"value {number}", "EX", 60)
-                for number in range(len(mix))
-            )
-        )
+        names = [f"bo:test:{number}" for number in range(len(mix))]
+        await asyncio.gather(*(pipeline.execute("SET", name, f"at {name}", "EX", 60) for name in names))
 
-        tasks = [
-            asyncio.create_task(_one(pipeline, kind, number, ticks))
-            for number, (kind, ticks, _) in enumerate(mix)
-        ]
-        await asyncio.gather(*(_cancel(task, when) for task, (*_, when) in zip(tasks, mix, strict=True)))
-        replies = await asyncio.gather(*tasks, return_exceptions=True)
+        replies = await _replies_to(pipeline, mix, "bo:test")
 
+    assert _astray(replies, mix, "bo:test") == []
+
+
+class BreakingServer:
+    """Knows what is at every name; may end a connection in the middle of what it says."""
+
+    def __init__(self) -> None:
+        self.bytes_left: int | None = None  # until the connection ends that the last of them goes over
+        self.executed = Counter[tuple[bytes, ...]]()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        commands = Reader()
+        while received := await reader.read(65536):
+            commands.feed(received)
+            said = b""
+            while command := commands.gets():
+                said += self._reply_to(*command)
+            if self.bytes_left is not None and self.bytes_left < len(said):
+                writer.write(said[: self.bytes_left])
+                self.bytes_left = None
+                break
+            if self.bytes_left is not None:
+                self.bytes_left -= len(said)
+            writer.write(said)
+        writer.close()
+
+    def _reply_to(self, name: bytes, *arguments: bytes) -> bytes:
+        self.executed[name, *arguments] += 1
+        if name not in {b"ECHO", b"GET"}:
+            return b"+OK\r\n"
+        said = b"at " * (name == b"GET") + arguments[0]
+        return b"$%d\r\n%b\r\n" % (len(said), said)
+
+
+@asynccontextmanager
+async def breaking_server() -> AsyncIterator[tuple[BreakingServer, Pipeline]]:
+    server = BreakingServer()
+    async with _served(server.answer) as port, opened(f"redis://127.0.0.1:{port}/0?protocol=2") as pipeline:
+        yield server, pipeline
+
+
+async def test_a_command_whose_connection_ended_is_not_sent_again() -> None:
+    async with breaking_server() as (server, pipeline):
+        await pipeline.execute("ECHO", "x")
+        server.bytes_left = 3
+
+        with pytest.raises(RedisUnavailable):
+            await pipeline.execute("INCR", "bo:test:count")
+        await _back(pipeline)
+
+    assert server.executed[b"INCR", b"bo:test:count"] == 1
+
+
+def test_no_reply_reaches_another_caller_though_connections_end_in_the_middle_of_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outage, "_PAUSE_SECONDS", 0.002)
+    unavailable = Counter[bool]()
+
+    @settings(deadline=None, max_examples=40)
+    @given(
+        st.lists(commands, min_size=10, max_size=40), st.lists(st.integers(0, 200), min_size=1, max_size=3)
+    )
+    def compare(mix: Mix, ends: list[int]) -> None:
+        unavailable.update(asyncio.run(_every_caller_gets_its_own_reply_or_none(mix, ends)))
+
+    compare()
+
+    assert min(unavailable[True], unavailable[False]) > 100, "nothing was told, or nothing else"
+
+
+async def _every_caller_gets_its_own_reply_or_none(mix: Mix, ends: list[int]) -> list[bool]:
+    """Return of each call whether it was told that Redis is unavailable."""
+    told = []
+    async with breaking_server() as (server, pipeline):
+        # Once more in the end: what was late for those before must not reach them.
+        for number, end in enumerate([*ends, None]):
+            await _back(pipeline)
+            server.bytes_left = end
+            replies = await _replies_to(pipeline, mix, str(number))
+            server.bytes_left = None
+            assert _astray(replies, mix, str(number), RedisUnavailable) == []
+            told += [isinstance(reply, RedisUnavailable) for reply in replies]
+    return told
+
+
+async def _replies_to(pipeline: Pipeline, mix: Mix, prefix: str) -> list[Any]:
+    tasks = [
+        asyncio.create_task(_one(pipeline, kind, f"{prefix}:{number}", ticks))
+        for number, (kind, ticks, _) in enumerate(mix)
+    ]
+    await asyncio.gather(*(_cancel(task, when) for task, (*_, when) in zip(tasks, mix, strict=True)))
+    async with asyncio.timeout(2 * PATIENT.total_seconds()):
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _astray(
+    replies: list[Any], mix: Mix, prefix: str, *faults: type[Exception]
+) -> list[tuple[str, str, Any]]:
+    """Return the replies that are not their callers' own, but for faults that a caller may be told."""
+    astray = []
     for number, (reply, (kind, _, cancelled)) in enumerate(zip(replies, mix, strict=True)):
-        own = {"ECHO": f"echo {number}", "SET": True, "GET": f"value {number}"}[kind]
-        assert reply == own or (cancelled is not None and isinstance(reply, asyncio.CancelledError))
+        name = f"{prefix}:{number}"
+        own = {"ECHO": name, "SET": True, "GET": f"at {name}"}[kind]
+        instead = faults if cancelled is None else (*faults, asyncio.CancelledError)
+        if reply != own and not isinstance(reply, instead):
+            astray.append((kind, name, reply))
+    return astray
 
 
-async def _one(pipeline: Pipeline, kind: str, number: int, ticks: int) -> Any:
+async def _one(pipeline: Pipeline, kind: str, name: str, ticks: int) -> Any:
     for _ in range(ticks):
         await asyncio.sleep(0)
-    if kind == "ECHO":
-        return await pipeline.execute("ECHO", f"echo {number}")
     if kind == "SET":
-        return await pipeline.execute("SET", f"bo:test:{number}", f"value {number}", "EX", 60)
-    return await pipeline.execute("GET", f"bo:test:{number}")
+        return await pipeline.execute("SET", name, f"at {name}", "EX", 60)
+    return await pipeline.execute(kind, name)
 
 
 async def _cancel(task: asyncio.Task[Any], ticks: int | None) -> None:
