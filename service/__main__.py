@@ -32,7 +32,10 @@ def main(arguments: list[str]) -> int:
         settings = Settings.from_env()
         logs.configure(settings)
         _allow_files()
-        with wiring.embedded_parts(settings), listen(settings.host, settings.port) as listening:
+        with (
+            wiring.embedded_parts(settings, outlive_others=True),
+            listen(settings.host, settings.port) as listening,
+        ):
             wiring.check(settings)
             boot.look_over(settings)
             _introduce(settings, listening.getsockname()[1])

@@ -34,6 +34,7 @@ _SOCKET_PATH_MAX = 100
 _PATIENCE_SECONDS = 10.0
 _PAUSE_SECONDS = 0.02
 _LOOK_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 class EmbeddedError(Exception):
@@ -139,14 +140,7 @@ def _guard(data_dir: Path, binary: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _nothing)
     with (data_dir / _LOCK).open("a") as lock:
-        if not _locked(lock):
-            if is_running(data_dir):  # it was being started again, and is the other guard's
-                _tell("ready")
-                _owner_gone(within=None)
-                return
-            _tell(
-                f"Another service is running on DATA_DIR {str(data_dir)!r}: stop it, or set another DATA_DIR."
-            )
+        if not _locked(lock, data_dir):
             return
         child = _start(data_dir, binary)
         try:
@@ -164,18 +158,30 @@ def _nothing(_signal: int, _frame: FrameType | None) -> None:
     """Live on: only the owner's end is the guard's."""
 
 
-def _locked(lock: IO[str]) -> bool:
-    """Take the lock; a predecessor that is just ending gets a little time."""
+def _locked(lock: IO[str], data_dir: Path) -> bool:
+    """Take the lock, if need be when whoever has it ends; until then its server is the owner's as well.
+
+    Return False if the owner ends before, or is told that there is a lock but no server.
+    """
     end = time.monotonic() + _PATIENCE_SECONDS / 2
-    while time.monotonic() < end:
+    ready = False
+    while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if _owner_gone(within=_PAUSE_SECONDS):
+            if not ready and is_running(data_dir):
+                ready = True
+                _tell("ready")
+            if not ready and time.monotonic() > end:
+                _tell(
+                    f"Another service is running on DATA_DIR {str(data_dir)!r}: stop it, or set another"
+                    " DATA_DIR."
+                )
+                return False
+            if _owner_gone(within=_LOOK_AGAIN_SECONDS if ready else _PAUSE_SECONDS):
                 return False
         else:
             return True
-    return False
 
 
 def _start(data_dir: Path, binary: str) -> "subprocess.Popen[bytes]":
@@ -214,7 +220,7 @@ def _owner_gone(within: float | None) -> bool:
 
 
 def _tell(word: str) -> None:
-    # The owner may just have been killed.
+    # The owner may just have been killed, and reads one word only.
     with contextlib.suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), f"{word}\n".encode())
 

@@ -149,10 +149,14 @@ def prepare_data_dir(settings: Settings) -> None:
 
 
 @contextmanager
-def embedded_parts(settings: Settings) -> Iterator[None]:
-    """Keep the embedded Redis running where the settings ask for one and no running service keeps it."""
+def embedded_parts(settings: Settings, *, outlive_others: bool = False) -> Iterator[None]:
+    """Keep the embedded Redis running where the settings ask for one and no running service keeps it.
+
+    With `outlive_others` it is kept in any case: whoever keeps it now may end first.
+    """
     prepare_data_dir(settings)
-    if settings.redis_url is not None or embedded.is_running(settings.data_dir):
+    kept_by_others = not outlive_others and embedded.is_running(settings.data_dir)
+    if settings.redis_url is not None or kept_by_others:
         yield
         return
     with embedded.server(settings.data_dir):

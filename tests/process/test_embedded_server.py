@@ -1,5 +1,6 @@
 """The embedded server lives as long as its owner, and no longer, in whatever state either is."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -70,6 +71,18 @@ def test_who_comes_while_the_server_is_started_again_uses_it(tmp_path: Path) -> 
         threading.Timer(1, other.listen).start()
         with embedded.server(tmp_path):
             assert embedded.is_running(tmp_path)
+
+
+def test_a_server_is_kept_by_whoever_is_left(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as command, contextlib.ExitStack() as service:
+        command.enter_context(embedded.server(tmp_path))
+        first = process_of_the_server(tmp_path)
+        service.enter_context(embedded.server(tmp_path))
+
+        command.close()
+
+        wait_until(lambda: process_of_the_server(tmp_path) not in {0, first}, seconds=5)
+    assert not embedded.is_running(tmp_path)
 
 
 def process_of_the_server(data_dir: Path) -> int:
