@@ -26,7 +26,7 @@ from tests.faults.servers import RedisServer, encrypted_redis_server, redis_serv
 from tests.faults.site import Site, copy_key
 from tests.faults.traffic import GUESSED, LOST_AT_ONCE_SECONDS, assert_kept
 from tests.process.running import free_port
-from tests.timing import assert_within, until, wait_until
+from tests.timing import TooLate, assert_within, until, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +143,9 @@ def test_a_sentinel_that_is_frozen_is_passed_over(
         site = two_instances(start, database_url, url_of(watching, "redis+sentinel", f"/{NAME}/0"))
 
         assert_within(1, site.recovered_in(1))
-        assert site.said("redis_lost") == [0, 0]
+        # The frozen one has cost a part of the time that a command may take.
+        if any(site.said("redis_lost")):
+            raise TooLate("the Sentinel that answers was not asked in time")
 
 
 @pytest.mark.parametrize("gone", [killed, frozen])

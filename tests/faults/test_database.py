@@ -15,7 +15,7 @@ from tests.faults.disk import fill
 from tests.faults.servers import PostgresServer
 from tests.faults.site import Site
 from tests.faults.traffic import Books, Caller, Kind, Traffic, assert_kept
-from tests.timing import assert_within, seconds_until, wait_until
+from tests.timing import TooLate, assert_within, seconds_until, wait_until
 
 pytestmark = pytest.mark.thorough
 
@@ -142,6 +142,9 @@ def test_sqlite_on_a_full_disk(small_disk: Path, start: StartSite, sqlite: Path)
 def assert_nothing_was_written(books: Books, during: tuple[float, float]) -> None:
     """Whatever writes was refused while it could not be kept, and refused often enough to be sure."""
     statuses = {kind: set(books.statuses(kind, during)) for kind in WRITES}
+    if not all(statuses.values()):
+        message = f"Nobody tried everything while it could not be done: {statuses}"
+        raise TooLate(message)
     refused = statuses == {kind: {503} for kind in WRITES}
     assert refused, f"{statuses} {books}"
 

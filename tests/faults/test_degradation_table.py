@@ -83,14 +83,14 @@ Break = Callable[[Stage, pytest.FixtureRequest], AbstractContextManager[None]]
 def redis_down(stage: Stage, _: pytest.FixtureRequest) -> Iterator[None]:
     stage.site.redis.kill()
     yield
-    assert stage.site.said("redis_lost") == [1]
+    assert stage.site.said("redis_lost") >= [1]
 
 
 @contextmanager
 def redis_frozen(stage: Stage, _: pytest.FixtureRequest) -> Iterator[None]:
     with stage.site.redis.frozen():
         yield
-    assert stage.site.said("redis_lost") == [1]
+    assert stage.site.said("redis_lost") >= [1]
 
 
 @contextmanager
@@ -123,14 +123,14 @@ def redis_read_only(stage: Stage, _: pytest.FixtureRequest) -> Iterator[None]:
 def database_down(stage: Stage, request: pytest.FixtureRequest) -> Iterator[None]:
     postgres_of(request).kill()
     yield
-    assert stage.site.said("database_lost") == [1]
+    assert stage.site.said("database_lost") >= [1]
 
 
 @contextmanager
 def database_frozen(stage: Stage, request: pytest.FixtureRequest) -> Iterator[None]:
     with postgres_of(request).frozen():
         yield
-    assert stage.site.said("database_lost") == [1]
+    assert stage.site.said("database_lost") >= [1]
 
 
 def database_slow_by(seconds: float) -> Break:

@@ -59,14 +59,14 @@ def test_a_hundred_thousand_are_revoked_in_ten_seconds_under_traffic(
     with site.traffic() as traffic, time_lost() as lost:
         begun = time.monotonic()
         done = run([sys.executable, "-m", "scripts", *CHOSEN_BY[selector]], env_of(site), seconds=90)
-        took = time.monotonic() - begun - lost()
+        took, taken = time.monotonic() - begun, lost()
         still_accepted = accepted(site, tokens)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("100,000 sessions of 100 users revoked; effective everywhere ("), done
     assert done.stdout.endswith(" s, confirmed by Redis).\n")
     assert still_accepted == 0
-    assert_within(10, took)
+    assert_within(10, took, f"for {taken:.1f} s of that, others had the machine")
     # Who was not chosen does not notice.
     assert_kept(traffic.books, within=2)
 

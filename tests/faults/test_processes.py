@@ -72,7 +72,7 @@ def test_a_worker_killed_in_the_middle_of_a_login(start: StartSite, database_url
 
         os.kill(victim, signal.SIGKILL)
         killed_at = time.monotonic()
-        meanwhile = set()
+        meanwhile = {look(site, token)}
         while not service.workers() - {victim, survivor} and time.monotonic() < killed_at + 5:
             meanwhile.add(look(site, token))
         replaced = time.monotonic() - killed_at
@@ -86,7 +86,8 @@ def test_a_worker_killed_in_the_middle_of_a_login(start: StartSite, database_url
 
 @pytest.mark.slow
 def test_repeated_sigterm_with_two_dozen_logins_in_flight(start: StartSite, database_url: str) -> None:
-    site = start(database_url, ALONE, WEB_CONCURRENCY="2", **IN_EARNEST)
+    # It is about those that were taken up, not about how long a slow machine would have them wait.
+    site = start(database_url, ALONE, WEB_CONCURRENCY="2", LOGIN_DEADLINE="25s", **IN_EARNEST)
     service = site.instances[0]
     create(service, "eve")
     with ThreadPoolExecutor(24) as pool:

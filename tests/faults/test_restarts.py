@@ -3,14 +3,17 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from tests.backoffice import PASSWORD
 from tests.faults.conftest import StartSite
 from tests.faults.site import Site
+from tests.faults.test_frozen_workers import stopped
+from tests.faults.test_rolling import serves
 from tests.faults.traffic import USER
-from tests.process.load import Asker, asking, coming, seeing
+from tests.process.load import Answers, Asker, asking, coming, seeing
 from tests.process.running import needs_proc
 from tests.timing import assert_within, seconds_until, wait_until
 
@@ -25,20 +28,29 @@ def test_of_a_worker_killed_under_load_only_its_own_requests_fail(
 ) -> None:
     site = start(database_url, {}, WEB_CONCURRENCY="2", LIMIT_SESSION="0")
     service = site.instances[0]
-    wait_until(lambda: len(service.workers()) == 2, 3)
-    askers = clients(site)
-    with asking(*askers) as answers:
+    wait_until(lambda: sum(map(serves, service.workers())) == 2, 5)
+    victim, survivor = sorted(service.workers())
+    token = site.callers[0].token()
+    keeping, others = staying(site, token), passing(site, token)
+    # A connection that is made while the other worker is stopped is this one's.
+    with stopped(survivor):
+        of_the_victim = connected(*keeping[::2])
+    with stopped(victim):
+        of_the_survivor = connected(*keeping[1::2])
+    with asking(*of_the_victim) as lost, asking(*of_the_survivor) as kept, asking(*others) as either:
         time.sleep(1)
-        victim = min(service.workers())
 
         os.kill(victim, signal.SIGKILL)
         replaced = seconds_until(lambda: len(service.workers() - {victim}) == 2, 5)
+        wait_until(lambda: failed(lost) >= len(of_the_victim), 5)
         time.sleep(1)
 
-    failed = answers.statuses.total() - answers.statuses[200]
-    # At most one on each connection: it is in flight, or the first to find its connection gone.
-    assert failed <= len(askers), answers.statuses
-    assert answers.statuses[200] > 100
+    assert set(kept.statuses) == {200}, kept.statuses
+    # One on each connection: it is in flight, or the first to find its connection gone.
+    assert failed(lost) == len(of_the_victim), lost.statuses
+    # At most the one that was in flight.
+    assert failed(either) <= len(others), either.statuses
+    assert kept.statuses[200] > 50
     assert_within(3, replaced)
 
 
@@ -71,9 +83,28 @@ def test_an_instance_that_stops_refuses_connections_at_once(start: StartSite, da
 
 def clients(site: Site) -> list[Asker]:
     token = site.callers[0].token()
-    ports = site.ports
-    return [
-        *(seeing(ports[::step], token) for _ in range(KEEPING // 2) for step in (1, -1)),
-        *(seeing(ports[::step], token, keep=False) for step in (1, -1)),
-        coming(ports, USER, PASSWORD),
-    ]
+    return [*staying(site, token), *passing(site, token)]
+
+
+def staying(site: Site, token: str) -> list[Asker]:
+    """Make clients that keep their connections."""
+    return [seeing(site.ports[::step], token) for _ in range(KEEPING // 2) for step in (1, -1)]
+
+
+def passing(site: Site, token: str) -> list[Asker]:
+    """Make clients that open a connection for each request."""
+    looking = (seeing(site.ports[::step], token, keep=False) for step in (1, -1))
+    return [*looking, coming(site.ports, USER, PASSWORD)]
+
+
+def connected(*askers: Asker) -> Sequence[Asker]:
+    """Have each of them ask once, on a connection that it keeps."""
+    answers = Answers()
+    for asker in askers:
+        asker.ask(answers)
+    assert answers.statuses == {200: len(askers)}, answers.statuses
+    return askers
+
+
+def failed(answers: Answers) -> int:
+    return answers.statuses.total() - answers.statuses[200]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tests.backoffice import AUTH, PASSWORD
-from tests.timing import assert_within
+from tests.timing import assert_within, wait_until
 
 Kind = Literal["who_am_i", "revoked", "unsure", "forged", "log_in", "wrong_password", "log_out", "refresh"]
 
@@ -223,6 +223,8 @@ class Traffic:
         self._dice = random.Random(1)
         self._comes_in = True
         self._out_of_service: set[int] = set()
+        self._at_work = Counter[int]()  # how many threads are asking an instance something
+        self._going_in = threading.Lock()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -253,8 +255,10 @@ class Traffic:
 
     def spare(self, port: int) -> None:
         """Send an instance nothing new, as a load balancer does before a restart."""
-        self._out_of_service.add(port)
-        time.sleep(0.3)
+        with self._going_in:
+            self._out_of_service.add(port)
+        # Whoever is in the middle of something ends it.
+        wait_until(lambda: not self._at_work[port], _PATIENCE_SECONDS)
 
     def resume(self, port: int) -> None:
         self._out_of_service.discard(port)
@@ -270,10 +274,15 @@ class Traffic:
     def _run(self, port: int, behave: Callable[[Caller], None]) -> None:
         caller = Caller(port)
         while not self._stop.is_set():
-            if port in self._out_of_service:
-                caller.close()
-            else:
+            with self._going_in:
+                welcome = port not in self._out_of_service
+                self._at_work[port] += welcome
+            if welcome:
                 behave(caller)
+                with self._going_in:
+                    self._at_work[port] -= 1
+            else:
+                caller.close()
             self._stop.wait(_PAUSE_SECONDS)
         caller.close()
 
