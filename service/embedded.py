@@ -94,9 +94,10 @@ def is_running(data_dir: Path) -> bool:
 def server(data_dir: Path) -> Iterator[None]:
     """Keep the server of the data directory running for the length of the block.
 
-    Raises EmbeddedError if it does not come up, or another service owns the directory.
+    Raises EmbeddedError if it does not come up, or another service owns the directory; UnusableDataDir.
     """
     prepare(data_dir)
+    _socket_path(data_dir)  # raises here, where somebody hears of it
     program = [sys.executable, "-m", "service.embedded", str(data_dir), _server_binary()]
     # A session of its own: Ctrl-C and signals to the group are for the owner, who lets go last.
     guard = subprocess.Popen(  # noqa: S603 - our own interpreter and file

@@ -75,12 +75,14 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def settings(stores: Stores, tmp_path: Path) -> Settings:
+def settings(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Settings:
     """Settings over empty stores, with a hash that costs a millisecond."""
     stores.forget_redis()
     # Patient with the stores: a machine that is busy with other things must not look like an outage.
     env = {"REDIS_TIMEOUT": "2s", "DATABASE_TIMEOUT": "5s", "LIMIT_NETWORK": "0"}
-    cheap = {"APP_ENV": "test", "BCRYPT_COST": "4"}
+    # To describe the routes takes longer than most tests.
+    documented = request.node.get_closest_marker("documented") is not None
+    cheap = {"APP_ENV": "test", "BCRYPT_COST": "4", "DOCS": "1" if documented else "0"}
     given = Settings.from_env(env | cheap | {"DATA_DIR": str(stores.directory)})
     return replace(given, database_url=stores.database_for_a_test(tmp_path), redis_url=stores.redis_url)
 
@@ -95,7 +97,9 @@ def start(sanic_client: Any, settings: Settings, clock: FakeClock) -> "Start":
         # One after the other: Tortoise has one connection for all of a process, and would lose one of two.
         while started:
             await started.pop().close()
-        started.append(await sanic_client(create_app(replace(settings, **changes), clock)))
+        app = create_app(replace(settings, **changes), clock)
+        # It speaks plain HTTP: to read the certificates of authorities takes as long as many a test.
+        started.append(await sanic_client(app, verify=False))
         return Running(started[0])
 
     return start_with

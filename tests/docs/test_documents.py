@@ -17,6 +17,8 @@ from service.settings import Settings
 from tests.backoffice import AUTH, PASSWORD, Backoffice
 from tests.conftest import Start
 
+pytestmark = pytest.mark.documented
+
 VERIFY = Operation(tags=["For other services"], summary="Verify", description="Check a token for a proxy.")
 PATHS = ["/docs", "/docs/openapi.json", "/docs/collection.json"]
 
@@ -113,7 +115,7 @@ async def test_a_new_route_shows_on_the_page_by_itself(
     new.add_route(no_content, "/added", ["GET"], name="added", **marks)
     app.blueprint(new)
 
-    session = await sanic_client(app)
+    session = await sanic_client(app, verify=False)
     page = (await session.session.get(f"http://{session.host}:{session.port}/docs")).text
 
     assert page.count('id="added"') == 1

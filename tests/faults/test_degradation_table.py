@@ -200,7 +200,7 @@ FAULTS: Mapping[str, Fault] = {
     "disk full": Fault(disk_full, on_a_small_disk, 2),
     "both down": Fault(both_down, on_postgres, 2),
 }
-SOON_DONE = {"Redis down", "Redis read-only", "database down"}
+SOON_DONE = {"Redis down", "database down"}
 
 # The last of these and the command end every session of the user.
 USES: Mapping[str, Callable[[Caller, str], Answer]] = {

@@ -57,6 +57,7 @@ def test_a_logout_on_one_instance_is_refused_by_the_other_on_the_next_request(
     assert statuses == {(204, 401): count}
 
 
+@pytest.mark.thorough
 def test_a_worker_killed_in_the_middle_of_a_login(start: StartSite, database_url: str) -> None:
     site = start(database_url, ALONE, WEB_CONCURRENCY="2", **IN_EARNEST)
     service = site.instances[0]

@@ -361,7 +361,7 @@ def assert_answered_as_documented(books: Books, away: tuple[float, float]) -> No
         message = f"nobody tried everything while it was away; {books}"
         raise TooLate(message)
     if any(503 in given for given in statuses.values()):
-        message = f"the database was waited for too long as well; {books}"
+        message = f"503, which is right only if the database was too slow as well; {books}"
         raise TooLate(message)
     assert statuses == {kind: {status} for kind, status in ANSWERS.items()}, str(books)
 

@@ -20,6 +20,8 @@ from service.uncancelled import finish_all
 from tests.backoffice import AUTH, PASSWORD, Backoffice, claims_of
 from tests.conftest import FakeClock, Running, Start
 
+pytestmark = pytest.mark.documented
+
 HEADERS = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
@@ -125,7 +127,7 @@ def start_app(sanic_client: Any, app: Callable[..., Sanic[Any, Any]]) -> Start:
     """Start it with one user, causas, whose password is PASSWORD."""
 
     async def start_with(**changes: Any) -> Running:
-        running = Running(await sanic_client(app(**changes)))
+        running = Running(await sanic_client(app(**changes), verify=False))
         await running.use_cases.create_user("causas", "Causas", PASSWORD, by="test")
         return running
 
@@ -311,7 +313,7 @@ async def test_a_request_that_never_ends_is_told_so_with_every_header(
 ) -> None:
     impatient = app()
     impatient.config.REQUEST_TIMEOUT = 0.2
-    client = Running(await sanic_client(impatient)).client
+    client = Running(await sanic_client(impatient, verify=False)).client
 
     status, headers, body = await send_bytes(client, b"GET /health/live HTTP/1.1\r\nHost:")
 

@@ -13,6 +13,8 @@ from service.stores.pipeline import Pipeline
 from tests.backoffice import AUTH, PASSWORD, Backoffice, claims_of
 from tests.conftest import FakeClock, Running, Start
 
+pytestmark = pytest.mark.documented
+
 # Three requests at once, then one a minute.
 THREE = Rate(1, timedelta(minutes=1), burst=3)
 # One request at once, then one a second.

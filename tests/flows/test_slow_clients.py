@@ -49,7 +49,7 @@ def start_hasty(sanic_client: Any, settings: Settings, clock: FakeClock) -> Star
             RESPONSE_TIMEOUT=PATIENCE_SECONDS,
             KEEP_ALIVE_TIMEOUT=PATIENCE_SECONDS,
         )
-        return Running(await sanic_client(app)).client
+        return Running(await sanic_client(app, verify=False)).client
 
     return start
 

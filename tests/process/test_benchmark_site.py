@@ -8,6 +8,7 @@ from benchmarks import site
 from benchmarks.servers import Server
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two cores"
 )

@@ -103,6 +103,7 @@ def test_a_short_secret_of_a_client_is_refused(data_dir: Path) -> None:
     assert "CLIENTS" in the_only_line_of(done)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("variable", "url"),
     [
@@ -137,6 +138,7 @@ def test_before_the_first_migration_a_command_names_it(data_dir: Path) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_before_the_first_migration_of_postgresql_a_command_names_it(data_dir: Path, postgres: str) -> None:
     done = create_user(clean_env(data_dir, DATABASE_URL=postgres, JWT_SECRET=SECRET))
 

@@ -215,6 +215,7 @@ def test_repeated_sigterm_lets_every_login_in_flight_finish(new_directory: NewDi
         assert service.exit_code_within(10) == 0
 
 
+@pytest.mark.thorough
 def test_a_worker_that_does_not_finish_is_killed_at_the_end_of_the_grace(new_directory: NewDirectory) -> None:
     with running_service(new_directory(), WEB_CONCURRENCY="2", SHUTDOWN_GRACE=f"{GRACE_SECONDS}s") as service:
         stuck, _ = workers_of(service)
