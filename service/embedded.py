@@ -214,8 +214,8 @@ def _wait_until_up(data_dir: Path, child: "subprocess.Popen[bytes]") -> bool:
     return False
 
 
-def _owner_gone(within: float | None) -> bool:
-    """Wait so many seconds for the owner's end, None for as long as it takes; return whether it came."""
+def _owner_gone(within: float) -> bool:
+    """Wait so many seconds for the owner's end; return whether it came."""
     ended, _, _ = select.select([sys.stdin], [], [], within)
     return bool(ended)
 
