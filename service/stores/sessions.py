@@ -85,7 +85,7 @@ class SessionStore:
                 raise
             return alive
         if alive != row:
-            in_background(self._refill(row))
+            self.put_soon(row)
         return row
 
     async def put(self, copy: Principal) -> None:
@@ -100,6 +100,10 @@ class SessionStore:
             copy.version,
             _unix(forget_copy + self.session_max_ttl),
         )
+
+    def put_soon(self, copy: Principal) -> None:
+        """Likewise, with nobody waiting: what has no copy yet is looked up in the database."""
+        in_background(self._put_if_it_can(copy))
 
     async def bury(self, user_id: int, sid: str, end: datetime) -> None:
         """Write the tombstone of a session that the database holds as revoked."""
@@ -119,8 +123,7 @@ class SessionStore:
         forget = _unix(now + self.session_max_ttl + KEEP_AFTER_END)
         await self.redis.run(_raise_version, [keys.version(user_id)], version, forget)
 
-    async def _refill(self, copy: Principal) -> None:
-        # Without Redis the next request asks the database again; the answer is the same.
+    async def _put_if_it_can(self, copy: Principal) -> None:
         with suppress(RedisUnavailable):
             await self.put(copy)
 

@@ -1,9 +1,7 @@
 """Turn what the mint recorded into a token that works at once."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 
-from service.errors import RedisUnavailable
 from service.security.tokens import TokenCodec
 from service.stores.minting import Minted
 from service.stores.revocations import Revocations
@@ -19,7 +17,6 @@ class HandOut:
     async def __call__(self, minted: Minted) -> str:
         """Return the token, after the sessions that the cap ended are refused everywhere."""
         await self.revocations.bury(minted.evicted)
-        # Without the copy the session is looked up in the database, and copied then.
-        with suppress(RedisUnavailable):
-            await self.sessions.put(minted.copy)
+        # Soon: in one write with the end of the login's attempt, and the answer waits for neither.
+        self.sessions.put_soon(minted.copy)
         return self.codec.issue(minted.claims)

@@ -9,6 +9,7 @@ import pytest
 
 from service.settings import Environment, Rate
 from service.telemetry.metrics import exposition
+from service.uncancelled import finish_all
 from tests.backoffice import PASSWORD, Backoffice
 from tests.conftest import Start
 
@@ -114,6 +115,18 @@ async def test_checks_are_counted_by_who_answered_them(client: Backoffice) -> No
     assert changes["signatures_checked_total"] == 1
     assert changes['requests_total{status="2xx"}'] == 3
     assert changes["redis_seconds_count"] >= 3
+
+
+async def test_a_login_is_two_journeys_to_redis(client: Backoffice) -> None:
+    await client.token()
+    await finish_all()
+    changes = Changes()
+
+    await client.token()
+    await finish_all()
+
+    # The attempt before the hash; after the answer the session's copy, together with the end of the attempt.
+    assert changes["redis_seconds_count"] == 2
 
 
 async def test_a_logout_is_counted_as_confirmed_by_redis(client: Backoffice) -> None:
