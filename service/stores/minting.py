@@ -143,7 +143,7 @@ class Mint:
         return Minted(await _record_token(row, now), copy_of(row, user))
 
     def _session(self, user: User, version: int, client: Client, now: datetime) -> Session:
-        return Session(
+        return Session.construct(
             id=new_id(),
             user_id=user.id,
             version=version,

@@ -134,7 +134,7 @@ async def _upsert(rows: Sequence[SecurityEvent], raised: Sequence[tuple[str, int
 
 def _row(entry: Entry) -> SecurityEvent:
     event = entry.event
-    return SecurityEvent(
+    return SecurityEvent.construct(
         key=entry.key,
         name=event.name,
         at=event.at,
