@@ -86,10 +86,7 @@ def _content_type(request: Request) -> str | None:
 
 def _parse(raw: bytes) -> Any:
     try:
-        # Numbers are never wanted, and float() takes the longest ones without complaint.
-        body = json.loads(
-            raw.decode(), parse_constant=_refuse, parse_int=float, object_pairs_hook=_without_duplicates
-        )
+        body = _decode(raw.decode())
     except (ValueError, RecursionError) as error:
         raise BadJson from error
     if _too_deep(body):
@@ -107,6 +104,12 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(body) != len(pairs):
         raise ValueError("duplicate key")
     return body
+
+
+# Numbers are never wanted, and float() takes the longest ones without complaint.
+_decode = json.JSONDecoder(
+    parse_constant=_refuse, parse_int=float, object_pairs_hook=_without_duplicates
+).decode
 
 
 def _too_deep(body: Any) -> bool:

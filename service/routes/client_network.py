@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import ip_address
 
 from sanic import Request
@@ -55,12 +54,7 @@ def client_of(request: Request) -> Client:
 
 def network_of(request: Request) -> str:
     """Return the network the limits count the client by."""
-    return _network(_address_of(request))
-
-
-@lru_cache(1000)
-def _network(address: str) -> str:
-    return Client.at(address).network
+    return Client.at(_address_of(request)).network
 
 
 def _address_of(request: Request) -> str:

@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 # One subscriber usually holds a whole /64 and can take any address in it; many are given a /48.
@@ -24,12 +25,17 @@ class Client:
 
         Raises ValueError for anything that is no address.
         """
-        ip = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        if isinstance(ip, ipaddress.IPv4Address):
-            return cls(str(ip), str(ip), None, agent)
-        return cls(str(ip), _around(ip, _IPV6_PREFIX), _around(ip, _IPV6_WIDE_PREFIX), agent)
+        return cls(*_address_and_networks(address.partition("%")[0]), agent)
+
+
+@lru_cache(1000)
+def _address_and_networks(address: str) -> tuple[str, str, str | None]:
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip), str(ip), None
+    return str(ip), _around(ip, _IPV6_PREFIX), _around(ip, _IPV6_WIDE_PREFIX)
 
 
 def _around(ip: ipaddress.IPv6Address, prefix: int) -> str:
