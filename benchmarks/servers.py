@@ -78,11 +78,11 @@ def service(env: Mapping[str, str], *cores: int) -> Iterator[Server]:
 
 
 @contextmanager
-def empty_handler(env: Mapping[str, str], core: int) -> Iterator[Server]:
-    """Run the yardstick, answering on the path of the service."""
+def yardstick(env: Mapping[str, str], core: int, module: str) -> Iterator[Server]:
+    """Run a yardstick, answering on the path of the service."""
     port = free_port()
-    log = Path(env["DATA_DIR"]) / "empty_handler.log"
-    command = [sys.executable, "-m", "benchmarks.empty_handler", str(port), AUTH]
+    log = Path(env["DATA_DIR"]) / f"{module}.log"
+    command = [sys.executable, "-m", f"benchmarks.{module}", str(port), AUTH]
     with started(command, env, (core,), log) as process:
         _wait_until_up(process, port, AUTH, log)
         yield Server(port, (process.pid,))

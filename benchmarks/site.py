@@ -44,7 +44,10 @@ class Site:
         return servers.service(env, *processes.cores_for(int(env["WEB_CONCURRENCY"])))
 
     def empty_handler(self) -> AbstractContextManager[Server]:
-        return servers.empty_handler(self.env, self.core)
+        return servers.yardstick(self.env, self.core, "empty_handler")
+
+    def bare_login(self) -> AbstractContextManager[Server]:
+        return servers.yardstick(self.env, self.core, "bare_login")
 
 
 @contextmanager

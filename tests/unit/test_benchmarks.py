@@ -100,10 +100,10 @@ def test_a_run_that_is_spoilt_twice_is_a_failure() -> None:
         once_more(measure)
 
 
-@pytest.mark.parametrize(("hash_us", "meanwhile"), [(435.0, 1400.0), (870.0, 1400.0), (1740.0, 2800.0)])
-def test_a_slower_machine_may_take_longer_for_a_login_and_a_faster_one_no_less(
-    hash_us: float, meanwhile: float
+@pytest.mark.parametrize(("bare_us", "meanwhile"), [(1000.0, 1900.0), (300.0, 600.0)])
+def test_a_login_is_held_to_its_bare_journeys_but_to_no_less_than_is_promised(
+    bare_us: float, meanwhile: float
 ) -> None:
-    bound = without_hash_bound([Turn(rate=400, cpu_us=2000, alone=Hashes(1000, hash_us))])
+    bound = without_hash_bound([Turn(rate=400, cpu_us=900 + bare_us, alone=Hashes(1000, 900))])
 
     assert (bound.value, bound.meanwhile) == (600, meanwhile)
