@@ -2,14 +2,15 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import chart, markdown, nice, sizing, storm
 from benchmarks.chart import Panel
 from benchmarks.groups import GROUPS
-from benchmarks.report import FULL, found, read
+from benchmarks.peers import table as beside
+from benchmarks.report import FULL, RESULTS, found, read
 from benchmarks.result import Result
 
 _ROOT = Path(__file__).parents[1]
@@ -27,6 +28,7 @@ def main() -> int:
         return 1
     _CHART.write_text(chart.drawn(_panels(content)))
     _replace(_README, "speed", _speed(content))
+    _replace(_README, "peers", _peers(read(RESULTS / f"{beside.NAME}.json")))
     _replace(_SIZING, "sizes", sizing.tables(sizing.read_units(content)))
     _replace(_SIZING, "nice", nice.table(found(content, "nice")))
     return 0
@@ -35,7 +37,11 @@ def main() -> int:
 def _speed(content: dict[str, Any]) -> str:
     groups = [group.name for group in GROUPS if group.name not in _ELSEWHERE]
     results = [result for group in groups for result in found(content, group)]
-    return f"{_machines(content)}\n\n{markdown.of_results(results)}{_rough(results)}"
+    return f"{_machines(content.values())}\n\n{markdown.of_results(results)}{_rough(results)}"
+
+
+def _peers(content: dict[str, Any]) -> str:
+    return f"{_machines([content])}\n\n{beside.markdown(beside.kept(content))}"
 
 
 def _rough(results: Sequence[Result]) -> str:
@@ -48,11 +54,11 @@ def _rough(results: Sequence[Result]) -> str:
     )
 
 
-def _machines(content: dict[str, Any]) -> str:
-    """Name the machine; several of them if the groups come from several."""
+def _machines(runs: Iterable[dict[str, Any]]) -> str:
+    """Name the machine; several of them if the runs come from several."""
     named = {
-        f"{group['machine']['cpu']}, {group['machine']['cores']} cores, Python {group['machine']['python']}"
-        for group in content.values()
+        f"{run['machine']['cpu']}, {run['machine']['cores']} cores, Python {run['machine']['python']}"
+        for run in runs
     }
     return f"{'; '.join(sorted(named))}:"
 

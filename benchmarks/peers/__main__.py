@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,9 +52,8 @@ def _run(plan: Plan, *, keep: bool) -> int:
     looks_up = ["nothing", _WE_LOOK_UP, "the same", *(each.peer.looks_up for each in present)]
     lines = [table.Line.of(*pair) for pair in zip(figures, looks_up, strict=True)]
     table.show(lines, skipped)
-    print(f"\n{table.markdown(lines)}")
     if keep:
-        print(f"Written to {_write(figures, present, skipped, plan)}.")
+        print(f"Written to {_write(figures, looks_up, present, skipped, plan)}.")
     return 0
 
 
@@ -104,15 +103,20 @@ def _row(each: _Present, here: Site, stack: ExitStack) -> Row:
 
 
 def _write(
-    figures: Sequence[Result], present: Sequence[_Present], skipped: Sequence[str], plan: Plan
+    figures: Sequence[Result],
+    looks_up: Sequence[str],
+    present: Sequence[_Present],
+    skipped: Sequence[str],
+    plan: Plan,
 ) -> Path:
-    """Write what every benchmark writes, and beside it the versions of the peers and who was skipped."""
-    path = report.write("peers", figures, plan)
-    peers: Mapping[str, object] = {
-        each.peer.name: {"looks_up": each.peer.looks_up, "versions": versions(each.peer, each.folder)}
-        for each in present
+    """Write what every benchmark writes, and beside it what each looks up, its versions, who was skipped."""
+    path = report.write(table.NAME, figures, plan)
+    content = {
+        **json.loads(path.read_text()),
+        table.LOOKS_UP: list(looks_up),
+        "versions of peers": {each.peer.name: versions(each.peer, each.folder) for each in present},
+        "skipped": list(skipped),
     }
-    content = {**json.loads(path.read_text()), "peers": peers, "skipped": list(skipped)}
     path.write_text(json.dumps(content, indent=2) + "\n")
     return path
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import CONNECTIONS
-from benchmarks.result import BUSY_ENOUGH, Result
+from benchmarks.result import BUSY_ENOUGH, Result, from_json
+
+NAME, LOOKS_UP = "peers", "looks up"  # the file of the figures, and what they do not say there
 
 _HEADINGS = ("who am I", "requests/s", "CPU per request", "ratio")
-_LOOKS_UP = "on every request it asks for"
+_ASKS_FOR = "on every request it asks for"
 _WIDTH = 120
 
 
@@ -51,8 +54,16 @@ def show(lines: Sequence[Line], skipped: Sequence[str]) -> None:
         console.print("A server was held up by something else on this machine: rates and ratios are rough.")
 
 
+def kept(content: dict[str, Any]) -> list[Line]:
+    """Give the lines of a run whose figures were kept."""
+    return [
+        Line.of(from_json(row), looks_up)
+        for row, looks_up in zip(content["rows"], content[LOOKS_UP], strict=True)
+    ]
+
+
 def markdown(lines: Sequence[Line]) -> str:
     """Give the same lines as a table for the README."""
-    rows = [(*_HEADINGS, _LOOKS_UP), ("---",) * (len(_HEADINGS) + 1)]
+    rows = [(*_HEADINGS, _ASKS_FOR), ("---",) * (len(_HEADINGS) + 1)]
     rows += [(*line.cells, line.looks_up) for line in lines]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -1,10 +1,12 @@
 """What the benchmarks make of what they measured: bounds, figures, tables, the chart."""
 
+import shutil
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import chart, markdown
+from benchmarks import chart, markdown, pages
 from benchmarks.chart import Panel
 from benchmarks.failure import BenchmarkFailure, once_more
 from benchmarks.groups import GROUPS
@@ -107,3 +109,16 @@ def test_a_login_is_held_to_its_bare_journeys_but_to_no_less_than_is_promised(
     bound = without_hash_bound([Turn(rate=400, cpu_us=900 + bare_us, alone=Hashes(1000, 900))])
 
     assert (bound.value, bound.meanwhile) == (600, meanwhile)
+
+
+def test_the_pages_say_what_the_files_of_figures_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("_README", "_SIZING", "_CHART")
+    written: list[Path] = [getattr(pages, name) for name in names]
+    for name, path in zip(names, written, strict=True):
+        monkeypatch.setattr(pages, name, Path(shutil.copy(path, tmp_path)))
+
+    assert pages.main() == 0
+
+    for path in written:
+        same = (tmp_path / path.name).read_text() == path.read_text()
+        assert same, f"python -m benchmarks.pages has not written {path.name} since"
