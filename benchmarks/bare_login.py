@@ -44,7 +44,8 @@ def main(port: int, path: str) -> None:
     @app.before_server_start
     async def open_stores(app: Sanic[Any, Any]) -> None:
         credentials = connection(wiring.database_url(settings), settings.database_timeout)["credentials"]
-        app.ctx.rows = await asyncpg.create_pool(**credentials)
+        # As large as Tortoise's.
+        app.ctx.rows = await asyncpg.create_pool(**credentials, min_size=1, max_size=5)
         app.ctx.redis = connect(wiring.redis_url(settings), settings.redis_timeout)
 
     @app.get(path)

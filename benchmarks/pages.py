@@ -11,7 +11,7 @@ from benchmarks.chart import Panel
 from benchmarks.groups import GROUPS
 from benchmarks.peers import table as beside
 from benchmarks.report import FULL, RESULTS, found, read
-from benchmarks.result import Result
+from benchmarks.result import Result, from_json
 
 _ROOT = Path(__file__).parents[1]
 _README = _ROOT / "README.md"
@@ -23,12 +23,14 @@ _ELSEWHERE = ("nice", "units")  # in docs/sizing.md
 def main() -> int:
     """Return 1, with a word, if something has not been measured yet."""
     content = read(FULL)
-    if missing := [group.name for group in GROUPS if not found(content, group.name)]:
-        print(f"Not measured yet: {', '.join(missing)}. Run: python -m benchmarks --full", file=sys.stderr)
+    peers = read(RESULTS / f"{beside.NAME}.json")
+    measured = {group.name: found(content, group.name) for group in GROUPS} | {beside.NAME: peers}
+    if missing := [name for name, facts in measured.items() if not facts]:
+        print(f"Not measured yet: {', '.join(missing)}. Run: make bench-full", file=sys.stderr)
         return 1
     _CHART.write_text(chart.drawn(_panels(content)))
     _replace(_README, "speed", _speed(content))
-    _replace(_README, "peers", _peers(read(RESULTS / f"{beside.NAME}.json")))
+    _replace(_README, "peers", _peers(peers))
     _replace(_SIZING, "sizes", sizing.tables(sizing.read_units(content)))
     _replace(_SIZING, "nice", nice.table(found(content, "nice")))
     return 0
@@ -41,7 +43,8 @@ def _speed(content: dict[str, Any]) -> str:
 
 
 def _peers(content: dict[str, Any]) -> str:
-    return f"{_machines([content])}\n\n{beside.markdown(beside.kept(content))}"
+    results = [from_json(row) for row in content["rows"]]
+    return f"{_machines([content])}\n\n{beside.markdown(beside.kept(content))}{_rough(results)}"
 
 
 def _rough(results: Sequence[Result]) -> str:

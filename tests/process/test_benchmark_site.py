@@ -1,11 +1,14 @@
-"""What is measured must not share its core with what asks, or each slows the other down."""
+"""What the benchmarks measure keeps off the core of what asks, and does what they say of it."""
 
 import os
 
+import httpx
 import pytest
 
 from benchmarks import site
-from benchmarks.servers import Server
+from benchmarks.login import postgres
+from benchmarks.seeding import PASSWORD, make_users
+from benchmarks.servers import AUTH, Server
 
 
 @pytest.mark.thorough
@@ -18,6 +21,21 @@ def test_servers_keep_off_the_core_of_the_load() -> None:
 
         assert not load & cores_of(service)
         assert cores_of(service) == cores_of(empty)
+
+
+@pytest.mark.thorough
+def test_the_bare_journeys_of_a_login_let_in_by_the_right_password_only() -> None:
+    with postgres() as url:
+        if url is None:
+            pytest.skip("needs PostgreSQL: TEST_STORES=auto or TEST_DATABASE_URL")
+        with site.opened(DATABASE_URL=url) as here, here.bare_login() as bare:
+            (user,) = make_users(here, 1, cost=4)
+            answers = [
+                httpx.post(f"http://127.0.0.1:{bare.port}{AUTH}", json={"user": user, "password": password})
+                for password in (PASSWORD, "wrong")
+            ]
+
+    assert [answer.status_code for answer in answers] == [200, 401]
 
 
 def cores_of(server: Server) -> set[int]:
