@@ -143,6 +143,7 @@ class Mint:
         return Minted(await _record_token(row, now), copy_of(row, user))
 
     def _session(self, user: User, version: int, client: Client, now: datetime) -> Session:
+        # Session() would look at every value. They are ours, and lengths are checked as it is saved.
         return Session.construct(
             id=new_id(),
             user_id=user.id,

@@ -134,6 +134,7 @@ async def _upsert(rows: Sequence[SecurityEvent], raised: Sequence[tuple[str, int
 
 def _row(entry: Entry) -> SecurityEvent:
     event = entry.event
+    # SecurityEvent() would look at every value. They are ours, and lengths are checked as it is saved.
     return SecurityEvent.construct(
         key=entry.key,
         name=event.name,

@@ -102,7 +102,7 @@ class SessionStore:
         )
 
     def put_soon(self, copy: Principal) -> None:
-        """Likewise, with nobody waiting: what has no copy yet is looked up in the database."""
+        """Likewise, with nobody waiting; until it is written, the database is asked."""
         in_background(self._put_if_it_can(copy))
 
     async def bury(self, user_id: int, sid: str, end: datetime) -> None:

@@ -17,6 +17,6 @@ class HandOut:
     async def __call__(self, minted: Minted) -> str:
         """Return the token, after the sessions that the cap ended are refused everywhere."""
         await self.revocations.bury(minted.evicted)
-        # Soon: in one write with the end of the login's attempt, and the answer waits for neither.
+        # Soon: the answer does not wait for it, and a login's goes in one write with the end of its attempt.
         self.sessions.put_soon(minted.copy)
         return self.codec.issue(minted.claims)

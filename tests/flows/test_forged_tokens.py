@@ -17,6 +17,7 @@ from jwt.algorithms import get_default_algorithms
 from jwt.utils import base64url_decode, base64url_encode
 
 from models import IssuedToken, Session
+from service.uncancelled import finish_all
 from tests.backoffice import AUTH, PASSWORD, Backoffice, claims_of
 from tests.conftest import FakeClock, Running, Start
 
@@ -535,6 +536,7 @@ async def test_a_token_whose_session_row_is_gone_is_refused(service: Running, cl
     sid = login.claims["sid"]
     redis = service.use_cases.authenticate.sessions.redis
 
+    await finish_all()
     await IssuedToken.filter(session_id=sid).delete()
     await Session.filter(id=sid).delete()
     await redis.execute("DEL", *await redis.execute("KEYS", f"bo:*{sid}*"))

@@ -16,6 +16,7 @@ from service.settings import Settings
 from service.stores import keys
 from service.stores.pipeline import Pipeline
 from service.stores.revocations import Revocations
+from service.uncancelled import finish_all
 from service.use_cases.log_out import Scope
 from tests.backoffice import PASSWORD, Backoffice, claims_of
 from tests.conftest import FakeClock, Running, Start
@@ -143,6 +144,7 @@ async def test_an_end_is_remembered_for_as_long_as_a_token_may_last(
     redis = Pipeline.connect(settings.redis_url or "", settings.redis_timeout)
     user_id, sid = int(claims_of(token)["sub"]), claims_of(token)["sid"]
     names = (keys.session(user_id, sid), keys.version(user_id))
+    await finish_all()
     snapshot = {name: await redis.execute("GET", name) for name in names}
 
     # Sessions are to be shorter from now on, and Redis comes back from before they ended.
@@ -209,6 +211,7 @@ async def test_a_damaged_copy_lets_nobody_in_and_puts_nobody_out(
 ) -> None:
     token = await client.token()
     before = (await client.who_am_i(token)).json()
+    await finish_all()
     sessions = service.use_cases.authenticate.sessions
     copy, _ = await sessions.check(service.use_cases.authenticate.codec.read_ignoring_time(token))
     key = keys.session(copy.user_id, copy.sid)

@@ -122,11 +122,13 @@ async def test_a_login_is_two_journeys_to_redis(client: Backoffice) -> None:
     await finish_all()
     changes = Changes()
 
-    await client.token()
+    token = await client.token()
     await finish_all()
 
     # The attempt before the hash; after the answer the session's copy, together with the end of the attempt.
     assert changes["redis_seconds_count"] == 2
+    await client.who_am_i(token)
+    assert changes['checks_total{source="database"}'] == 0
 
 
 async def test_a_logout_is_counted_as_confirmed_by_redis(client: Backoffice) -> None:
