@@ -1,9 +1,8 @@
 """Who a client is, as far as an address can tell."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Self
 
 # One subscriber usually holds a whole /64 and can take any address in it; many are given a /48.
 _IPV6_PREFIX = 64
@@ -19,23 +18,24 @@ class Client:
     wide_network: str | None = None  # the IPv6 /48 around it; None for IPv4
     agent: str = ""
 
-    @classmethod
-    def at(cls, address: str, agent: str = "") -> Self:
+    @staticmethod
+    def at(address: str, agent: str = "") -> "Client":
         """Describe the client at an IPv4 or IPv6 address; IPv4-mapped IPv6 is IPv4.
 
         Raises ValueError for anything that is no address.
         """
-        return cls(*_address_and_networks(address.partition("%")[0]), agent)
+        client = _client_at(address.partition("%")[0])
+        return replace(client, agent=agent) if agent else client
 
 
 @lru_cache(1000)
-def _address_and_networks(address: str) -> tuple[str, str, str | None]:
+def _client_at(address: str) -> Client:
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
     if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip), str(ip), None
-    return str(ip), _around(ip, _IPV6_PREFIX), _around(ip, _IPV6_WIDE_PREFIX)
+        return Client(str(ip), str(ip))
+    return Client(str(ip), _around(ip, _IPV6_PREFIX), _around(ip, _IPV6_WIDE_PREFIX))
 
 
 def _around(ip: ipaddress.IPv6Address, prefix: int) -> str:
