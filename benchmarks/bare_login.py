@@ -1,4 +1,4 @@
-"""Serve logins that are only their journeys: a yardstick, run as `python -m benchmarks.bare_login PORT PATH`.
+"""Serve a login's round trips alone: a yardstick, run as `python -m benchmarks.bare_login PORT PATH`.
 
 A query, a command to Redis, a hash on a thread, a row and, after the answer, a command to Redis again. It
 decides nothing, signs nothing, records no token and no event, and asks PostgreSQL without an ORM.
@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 from sanic import HTTPResponse, Request, Sanic
 
-from benchmarks.serving import serve, yardstick
+from benchmarks.serving import plain_app, serve
 from models import fold_user
 from service import wiring
 from service.clock import utc_now
@@ -38,7 +38,7 @@ _LIFE = timedelta(hours=8)
 
 def main(port: int, path: str) -> None:
     settings = Settings.from_env(os.environ)
-    app, verify = yardstick(), Passwords(settings.bcrypt_cost).verify
+    app, verify = plain_app(), Passwords(settings.bcrypt_cost).verify
     threads = ThreadPoolExecutor(1, initializer=least_priority)
 
     @app.before_server_start

@@ -4,7 +4,7 @@ import sys
 
 from sanic import HTTPResponse, Request
 
-from benchmarks.serving import serve, yardstick
+from benchmarks.serving import plain_app, serve
 
 _BODY = (
     b'{"id":1,"name":"Somebody","user":"somebody","session":{"id":"0123456789abcdef0123456789abcdef",'
@@ -13,7 +13,7 @@ _BODY = (
 
 
 def main(port: int, path: str) -> None:
-    app = yardstick()
+    app = plain_app()
 
     @app.get(path)
     async def answer(_request: Request) -> HTTPResponse:

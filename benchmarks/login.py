@@ -21,7 +21,7 @@ SHIPPED = "logins at cost 12"
 RATE_BOUND = at_least(0.97)
 # On PostgreSQL: what SQLite does, it does in the process of the service.
 WITHOUT_HASH_US = 600
-# The promise is missed. What is held meanwhile is a multiple of what the bare journeys take beside it.
+# The promise is missed. What is held meanwhile is a multiple of what the round trips alone take beside it.
 _TIMES_BARE = 1.8
 
 _AT_ONCE = 8
@@ -48,12 +48,12 @@ class Turn:
 def logins(plan: Plan) -> list[Result]:
     """Log in on embedded stores, at the least cost and at the one that ships."""
     # Stores of their own: a login at another cost would renew the hash first.
-    (cheap,), (shipped,) = (_turns_on_embedded_stores(cost, plan) for cost in (_COST_LEAST, _COST_SHIPPED))
+    cheap, shipped = (_turns_on_embedded_stores(cost, plan) for cost in (_COST_LEAST, _COST_SHIPPED))
     return [_without_hash("login without the hash, SQLite", cheap), _rate(shipped)]
 
 
 def logins_on_postgres(plan: Plan) -> list[Result]:
-    """Log in on PostgreSQL, where there is one, beside a server that only makes as many journeys."""
+    """Log in on PostgreSQL, where there is one, beside a server that only makes the round trips."""
     with postgres() as url:
         if url is None:
             return []
@@ -62,15 +62,15 @@ def logins_on_postgres(plan: Plan) -> list[Result]:
             here.bare_login() as bare,
             here.service(BCRYPT_COST=str(_COST_LEAST)) as service,
         ):
-            journeys, whole = _turns(here, _COST_LEAST, plan, bare, service)
+            bare_turns, turns = _turns(here, _COST_LEAST, plan, bare, service)
     return [
-        _without_hash("the bare journeys of a login, PostgreSQL", journeys),
-        _without_hash("login without the hash, PostgreSQL", whole, without_hash_bound(journeys)),
+        _without_hash("a login's round trips alone, PostgreSQL", bare_turns),
+        _without_hash("login without the hash, PostgreSQL", turns, without_hash_bound(bare_turns)),
     ]
 
 
 def without_hash_bound(bare: Sequence[Turn]) -> Bound:
-    """Hold the service to a multiple of the bare journeys, as long as the promise is missed."""
+    """Hold the service to a multiple of the round trips alone, as long as the promise is missed."""
     meanwhile = _TIMES_BARE * median(turn.without_hash_us for turn in bare)
     return at_most(WITHOUT_HASH_US, meanwhile=max(WITHOUT_HASH_US, meanwhile))
 
@@ -87,9 +87,10 @@ def postgres() -> Iterator[str | None]:
         yield url
 
 
-def _turns_on_embedded_stores(cost: int, plan: Plan) -> list[list[Turn]]:
+def _turns_on_embedded_stores(cost: int, plan: Plan) -> list[Turn]:
     with site.opened(**LIMITS_SET_HIGH) as here, here.service(BCRYPT_COST=str(cost)) as service:
-        return _turns(here, cost, plan, service)
+        (turns,) = _turns(here, cost, plan, service)
+    return turns
 
 
 def _turns(here: Site, cost: int, plan: Plan, *servers: Server) -> list[list[Turn]]:

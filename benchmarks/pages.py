@@ -10,8 +10,8 @@ from benchmarks import chart, markdown, nice, sizing, storm
 from benchmarks.chart import Panel
 from benchmarks.groups import GROUPS
 from benchmarks.peers import table as beside
-from benchmarks.report import FULL, RESULTS, found, read
-from benchmarks.result import Result, from_json
+from benchmarks.report import FULL, RESULTS, found, read, results_of
+from benchmarks.result import Result
 
 _ROOT = Path(__file__).parents[1]
 _README = _ROOT / "README.md"
@@ -43,8 +43,9 @@ def _speed(content: dict[str, Any]) -> str:
 
 
 def _peers(content: dict[str, Any]) -> str:
-    results = [from_json(row) for row in content["rows"]]
-    return f"{_machines([content])}\n\n{beside.markdown(beside.kept(content))}{_rough(results)}"
+    results = results_of(content)
+    lines = beside.lines_of(results, content[beside.LOOKS_UP])
+    return f"{_machines([content])}\n\n{beside.markdown(lines)}{_rough(results)}"
 
 
 def _rough(results: Sequence[Result]) -> str:

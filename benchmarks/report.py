@@ -69,7 +69,12 @@ def read(path: Path) -> dict[str, Any]:
 
 def found(content: dict[str, Any], group: str) -> list[Result]:
     """Give the results of a group that was measured; none if it was not."""
-    return [from_json(row) for row in content.get(group, {}).get("rows", ())]
+    return results_of(content.get(group, {}))
+
+
+def results_of(facts: dict[str, Any]) -> list[Result]:
+    """Give the results of one run."""
+    return [from_json(row) for row in facts.get("rows", ())]
 
 
 def _facts(results: Sequence[Result], plan: Plan) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import uvloop
 from sanic import Sanic
 
 
-def yardstick() -> Sanic[Any, Any]:
+def plain_app() -> Sanic[Any, Any]:
     """Make an app of Sanic alone."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     app: Sanic[Any, Any] = Sanic("yardstick", configure_logging=False)

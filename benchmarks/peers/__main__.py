@@ -50,8 +50,7 @@ def _run(plan: Plan, *, keep: bool) -> int:
     present, skipped = _install()
     figures = _measure_all(present, plan)
     looks_up = ["nothing", _WE_LOOK_UP, "the same", *(each.peer.looks_up for each in present)]
-    lines = [table.Line.of(*pair) for pair in zip(figures, looks_up, strict=True)]
-    table.show(lines, skipped)
+    table.show(table.lines_of(figures, looks_up), skipped)
     if keep:
         print(f"Written to {_write(figures, looks_up, present, skipped, plan)}.")
     return 0

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import CONNECTIONS
-from benchmarks.result import BUSY_ENOUGH, Result, from_json
+from benchmarks.result import BUSY_ENOUGH, Result
 
 NAME, LOOKS_UP = "peers", "looks up"  # the file of the figures, and what they do not say there
 
@@ -39,6 +38,10 @@ class Line:
         return self.name, f"{self.rate:,.0f}", f"{self.cpu_us:,.1f} µs", f"{self.ratio:.2f}"
 
 
+def lines_of(figures: Sequence[Result], looks_up: Sequence[str]) -> list[Line]:
+    return [Line.of(*pair) for pair in zip(figures, looks_up, strict=True)]
+
+
 def show(lines: Sequence[Line], skipped: Sequence[str]) -> None:
     """Print a line for each server, and who is missing."""
     table = Table(_HEADINGS[0], title=f"{CONNECTIONS} keep-alive connections, one process")
@@ -52,14 +55,6 @@ def show(lines: Sequence[Line], skipped: Sequence[str]) -> None:
         console.print(f"Skipped: {sentence}.")
     if any(line.busy < BUSY_ENOUGH for line in lines):
         console.print("A server was held up by something else on this machine: rates and ratios are rough.")
-
-
-def kept(content: dict[str, Any]) -> list[Line]:
-    """Give the lines of a run whose figures were kept."""
-    return [
-        Line.of(from_json(row), looks_up)
-        for row, looks_up in zip(content["rows"], content[LOOKS_UP], strict=True)
-    ]
 
 
 def markdown(lines: Sequence[Line]) -> str:

@@ -161,7 +161,7 @@ async def _blame_network(user_id: int, network: str) -> None:
 
 def _user(row: dict[str, Any], user_key: str) -> User | None:
     # Built for an unknown name as well: that takes time, which must not tell who exists.
-    # User() would look at every value. They are the database's own, and it is never saved.
+    # User() would look at every value. They are the database's own, and the user is never saved.
     user = User.construct(
         id=row["id"] or _NOBODY,
         name=row["name"] or "",

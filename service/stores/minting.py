@@ -21,8 +21,8 @@ from service.stores.sessions import copy_of
 from service.telemetry.events import Event, short
 from service.uncancelled import in_background
 
-# What `_hold`, the session's row and the token's are for the models, in one statement and one journey: a
-# sixth of what a login costs beside its hash. SQLite knows no such statement, and has no journey.
+# What `_hold`, the session's row and the token's are for the models, in one statement and one round trip: a
+# sixth of what a login costs beside its hash. SQLite knows no such statement, and has no round trip.
 _OPEN_ON_POSTGRES = """
     WITH held AS (
         UPDATE users SET active = TRUE WHERE id = $1 AND active AND session_version = $2 RETURNING id

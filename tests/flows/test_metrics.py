@@ -117,7 +117,7 @@ async def test_checks_are_counted_by_who_answered_them(client: Backoffice) -> No
     assert changes["redis_seconds_count"] >= 3
 
 
-async def test_a_login_is_two_journeys_to_redis(client: Backoffice) -> None:
+async def test_a_login_is_two_round_trips_to_redis(client: Backoffice) -> None:
     await client.token()
     await finish_all()
     changes = Changes()

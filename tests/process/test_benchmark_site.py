@@ -24,7 +24,7 @@ def test_servers_keep_off_the_core_of_the_load() -> None:
 
 
 @pytest.mark.thorough
-def test_the_bare_journeys_of_a_login_let_in_by_the_right_password_only() -> None:
+def test_the_yardstick_of_logins_lets_in_by_the_right_password_only() -> None:
     with postgres() as url:
         if url is None:
             pytest.skip("needs PostgreSQL: TEST_STORES=auto or TEST_DATABASE_URL")
